@@ -1,0 +1,171 @@
+"""What is decided: the prediction as the engine hands it over, the verdict with its reasons, the report."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triage.anatomy import N_CLASSES
+from triage.case import Case, RefusedInput, Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the processing with the parameters that repeat it."""
+
+    name: str
+    parameters: Mapping[str, str | int | float | bool | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """The posterior predictive of one case. "Conformed" is RAS+, 1 mm, cropped to the head.
+
+    affine: (4, 4) conformed index to the scanner's RAS+ mm. mni_affine: (4, 4) scanner RAS+ mm to MNI152 mm.
+    image: (X, Y, Z) float32, normalised intensity, about [0, 1].
+    labels: (X, Y, Z) uint8, class ids of `triage.anatomy`.
+    entropy: (X, Y, Z) float32, nats, predictive entropy H[E p] in [0, log C].
+    expected_entropy: (X, Y, Z) float32, nats, E H[p]; entropy - expected_entropy is the mutual information.
+    conflict: (X, Y, Z) float32, nats, - log Z of the anatomical prior; larger is further from what anatomy expects.
+    volumes_mm3: (S, C) float64, volume of each class in each of S posterior samples.
+    pairwise_dice: mean soft Dice over pairs of posterior samples, [0, 1].
+    feature_distance: Mahalanobis distance of the pooled trunk features from training, in SDs.
+    atlas_log_bayes_factor: nats per brain voxel, atlas at this pose against the pose-blurred atlas.
+    prior_entropy_share: mean entropy before minus after the prior over the brain, nats.
+    quality: named facts of the input for signal u8, e.g. snr, brain_touches_edge_fraction.
+    scanner_labels, scanner_entropy: labels and entropy on the grid of the input volume.
+    """
+
+    affine: NDArray[np.float64]
+    mni_affine: NDArray[np.float64]
+    image: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    entropy: NDArray[np.float32]
+    expected_entropy: NDArray[np.float32]
+    conflict: NDArray[np.float32]
+    volumes_mm3: NDArray[np.float64]
+    pairwise_dice: float
+    feature_distance: float
+    atlas_log_bayes_factor: float
+    prior_entropy_share: float
+    quality: Mapping[str, float]
+    scanner_labels: NDArray[np.uint8]
+    scanner_entropy: NDArray[np.float32]
+    seed: int
+    steps: tuple[Step, ...] = ()
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        maps = (self.image, self.labels, self.entropy, self.expected_entropy, self.conflict)
+        if len({a.shape for a in maps}) != 1 or self.labels.ndim != 3:
+            raise ValueError(f"the conformed maps must share one 3D shape, got {[a.shape for a in maps]}")
+        if self.volumes_mm3.ndim != 2 or self.volumes_mm3.shape[1] != N_CLASSES:
+            raise ValueError(f"volumes_mm3 must be (samples, {N_CLASSES}), got {self.volumes_mm3.shape}")
+        if self.scanner_labels.shape != self.scanner_entropy.shape:
+            raise ValueError("scanner_labels and scanner_entropy must share the scanner's grid")
+
+    @property
+    def mutual_information(self) -> NDArray[np.float32]:
+        """(X, Y, Z) nats, >= 0: what more data could remove. Source: Houlsby et al. 2011, arXiv:1112.5745, eq. 2."""
+        return np.maximum(self.entropy - self.expected_entropy, 0)
+
+
+class Route(StrEnum):
+    """Where a case goes; every case goes exactly one way."""
+
+    ACCEPTED = "accepted"
+    HUMAN_REVIEW = "human_review"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where to look first. conformed: index on the conformed grid. scanner: nearest index on the scanner's grid.
+
+    ras_mm: scanner RAS+ mm. structure: reader's name of the structure there.
+    """
+
+    conformed: tuple[int, int, int]
+    scanner: tuple[int, int, int]
+    ras_mm: tuple[float, float, float]
+    structure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One reason for a human to look. part: share of the score, 0 for a rule that stands outside it."""
+
+    signal: str
+    text: str
+    value: float
+    limit: float
+    part: float
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalReading:
+    """One signal of one case. value: larger is worse, may be NaN. limit: above it, a human looks. part: adds to score."""
+
+    name: str
+    title: str
+    value: float
+    limit: float
+    part: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The gate's decision on one case. The parts of `signals` sum to `score`; `reasons` are ordered, worst first."""
+
+    route: Route
+    score: float
+    limit: float
+    signals: tuple[SignalReading, ...]
+    reasons: tuple[Reason, ...]
+    action: str
+    place: Place | None
+    promise: str
+
+    def __post_init__(self) -> None:
+        if self.route is not Route.ACCEPTED and not self.reasons:
+            raise ValueError(f"a case routed to {self.route} needs a reason")
+        if self.route is Route.ACCEPTED and self.reasons:
+            raise ValueError("an accepted case has no reason against it")
+        if self.route is Route.ACCEPTED and not self.score <= self.limit:
+            raise ValueError(f"an accepted case has a score within its limit, got {self.score} over {self.limit}")
+
+    @property
+    def doubt(self) -> float:
+        """Order of the queue: the score; a score that is not a number comes first."""
+        return math.inf if math.isnan(self.score) else self.score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleId:
+    """Which model decided. digest: SHA-256 over the bundle's SHA256SUMS."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Report:
+    """Everything known of one decided case: writers turn it into files, the queue into a row.
+
+    case: a `Case`, or a `RefusedInput` with verdict.route refused; then volume and prediction are None.
+    """
+
+    case: Case | RefusedInput
+    verdict: Verdict
+    bundle: BundleId
+    volume: Volume | None = None
+    prediction: Prediction | None = None
+
+    def __post_init__(self) -> None:
+        if self.verdict.route is Route.ACCEPTED and (self.prediction is None or self.volume is None):
+            raise ValueError("an accepted case has a volume and a prediction")
