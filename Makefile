@@ -1,0 +1,81 @@
+# brain-triage: every task of the project is a target here. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+DICOM ?=
+OUT ?= out
+SAMPLE := sample-inbox
+
+# The CPU build of torch is a tenth of the CUDA build's download. `make setup TORCH_BUILD=` takes the platform's default.
+TORCH_VERSION := 2.13.0
+TORCH_BUILD ?= cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run review test check bench clean system-packages torch
+
+help: ## list these targets
+	@echo "brain-triage: research use only, not a medical device."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make run DICOM=/some/folder OUT=/some/place   reads your own DICOM or NIfTI"
+
+setup: $(READY) ## make .venv and install the project in it (implied by the others)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	  echo "brain-triage needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) -V 2>&1)." >&2; \
+	  echo "Name another one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing into $(VENV); the first time takes a few minutes."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(MAKE) --no-print-directory torch
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+	@echo "Ready."
+
+# Where pip's own configuration knows a CPU build it is taken; then PyTorch's CPU index; then what the platform has.
+torch:
+ifeq ($(TORCH_BUILD),)
+	@$(BIN)/python -m pip install --quiet 'torch==$(TORCH_VERSION)'
+else
+	@$(BIN)/python -m pip install --quiet --no-deps 'torch==$(TORCH_VERSION)+$(TORCH_BUILD)' 2>/dev/null \
+	|| $(BIN)/python -m pip install --quiet --no-deps --retries 1 --timeout 30 'torch==$(TORCH_VERSION)' \
+	     --index-url https://download.pytorch.org/whl/$(TORCH_BUILD) 2>/dev/null \
+	|| $(BIN)/python -m pip install --quiet 'torch==$(TORCH_VERSION)'
+endif
+
+run: $(READY) ## triage DICOM=/folder into OUT=/place; without DICOM, a sample inbox made on the spot
+ifeq ($(strip $(DICOM)),)
+	@test -d $(SAMPLE) || echo "No DICOM= given: making a sample inbox of made-up patients in $(SAMPLE)/."
+	@$(BIN)/brain-triage sample $(SAMPLE)
+	@$(BIN)/brain-triage run $(SAMPLE) --out $(OUT)
+else
+	@$(BIN)/brain-triage run "$(DICOM)" --out "$(OUT)"
+endif
+
+review: $(READY) ## list the cases that wait for a human, most doubtful first
+	@$(BIN)/brain-triage queue
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## everything that CI checks: style, types, architecture, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(READY) ## measure speed and memory on this machine
+	@$(BIN)/python -m pipelines.bench
+
+clean: ## remove what the targets made; keeps .venv, your results in OUT and the review queue
+	rm -rf $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+system-packages: ## install the Debian packages that some tests need (needs root)
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends $$(cat .ci/debian-packages)
