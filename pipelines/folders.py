@@ -1,0 +1,178 @@
+"""The output folder: a case's folder appears in it whole, in one rename, or not at all.
+
+A case is written into `.partial-...`, sealed with a manifest, flushed to the disk, then renamed to its pseudonym. What
+stands in the way (an older decision, or files that somebody changed) moves to `superseded/`. Only the partial folders of
+runs that died are deleted, and an untouched folder of the same decision when it is made anew.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.outcome import Outcome
+from triage.errors import Code, TriageError
+from triage.verdict import Route
+
+MANIFEST = "manifest.json"
+SCHEMA = "brain-triage/manifest/1"
+SUPERSEDED = "superseded"
+PARTIAL = ".partial-"
+LOCK = ".lock"
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which decision a folder should hold, and in which formats."""
+
+    pseudonym: str
+    content_sha256: str
+    bundle_digest: str
+    formats: tuple[str, ...]
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold an output folder for this run alone; make it when it is not there, and clear what dead runs left."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TriageError(
+                f"Another run is writing to {out}.", do="Wait until it ends, or give this run another --out."
+            ) from error
+        for left_over in out.glob(f"{PARTIAL}*"):
+            shutil.rmtree(left_over)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def partial_folder(out: Path, pseudonym: str) -> Iterator[Path]:
+    """A fresh folder that readers do not see; gone at the end unless it was published."""
+    if not _SAFE_NAME.fullmatch(pseudonym):
+        raise ValueError("a pseudonym names a folder: letters, digits, - and _ only")
+    folder = out / f"{PARTIAL}{pseudonym}-{secrets.token_hex(4)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(partial: Path, out: Path, outcome: Outcome, wanted: Wanted) -> None:
+    """Seal a partial folder and make it the folder of its case."""
+    files = sorted(path for path in partial.rglob("*") if path.is_file())
+    manifest = {
+        "schema": SCHEMA,
+        "bundle_digest": wanted.bundle_digest,
+        "formats": list(wanted.formats),
+        **outcome.as_json(),
+        "files": {path.relative_to(partial).as_posix(): _sha256(path) for path in files},
+    }
+    (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    for path in (*files, partial / MANIFEST, *(p for p in partial.rglob("*") if p.is_dir()), partial):
+        _flush(path)
+    place = out / wanted.pseudonym
+    with partial_folder(out, wanted.pseudonym) as bin_folder:
+        if _same_decision(place, wanted) and _untouched(place):
+            place.rename(bin_folder / place.name)
+        elif place.exists():
+            _move_aside(place, out)
+        partial.rename(place)
+        _flush(out)
+
+
+def whole_folder(out: Path, wanted: Wanted) -> Outcome | None:
+    """What came of a case whose folder holds the wanted decision, every file as it was sealed; else None."""
+    folder = out / wanted.pseudonym
+    if not (_same_decision(folder, wanted) and _untouched(folder)):
+        return None
+    manifest = _manifest(folder)
+    return _outcome(manifest) if set(wanted.formats) <= set(manifest["formats"]) else None
+
+
+def unwritable(out: Path, error: OSError) -> TriageError:
+    """The error of an output folder that cannot be written, for the operator."""
+    return TriageError(
+        f"The output folder {out} cannot be written ({os.strerror(error.errno) if error.errno else 'unknown error'}).",
+        do="Check its rights and the room on its disk, then run again: decided cases are kept.",
+    )
+
+
+def _move_aside(place: Path, out: Path) -> None:
+    """`superseded/<pseudonym>-<bundle>-<content>`, with a number when that name is taken."""
+    manifest = _manifest(place)
+    bundle, content = (str(manifest.get(key, "unknown"))[:8] for key in ("bundle_digest", "content_sha256"))
+    name = f"{place.name}-{bundle}-{content}"
+    attic = out / SUPERSEDED
+    attic.mkdir(exist_ok=True)
+    taken = sum(1 for _ in attic.glob(f"{name}*"))
+    place.rename(attic / (name if not taken else f"{name}-{taken + 1}"))
+    _flush(attic)
+
+
+def _same_decision(folder: Path, wanted: Wanted) -> bool:
+    manifest = _manifest(folder)
+    key = (manifest.get("content_sha256"), manifest.get("bundle_digest"))
+    return key == (wanted.content_sha256, wanted.bundle_digest)
+
+
+def _untouched(folder: Path) -> bool:
+    """Whether every file is as it was sealed; files that were added do not count."""
+    try:
+        return all(_sha256(folder / name) == digest for name, digest in _manifest(folder)["files"].items())
+    except OSError:
+        return False
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder, empty when there is none that can be read."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
+
+
+def _outcome(manifest: dict[str, Any]) -> Outcome:
+    return Outcome(
+        pseudonym=manifest["pseudonym"],
+        content_sha256=manifest["content_sha256"],
+        route=Route(manifest["route"]),
+        code=Code(manifest["code"]) if manifest["code"] else None,
+        score=float(manifest["score"]),
+        limit=float(manifest["limit"]),
+        signals={name: float(value) for name, value in manifest["signals"].items()},
+        seconds=manifest["seconds"],
+        kept=True,
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Bring a file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,197 @@
+"""Every run is one MLflow run: what decided, with which settings, what came out. The only file that imports MLflow.
+
+Nothing here can stop or delay a run by more than a few seconds: MLflow works in a thread of its own while the cases are
+decided, and what it cannot do ends as one warning. No patient is in it: pseudonyms and numbers, and the run's report.
+"""
+
+import math
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.outcome import Outcome, RunResult
+from pipelines.settings import Settings
+from triage import __version__
+from triage.verdict import BundleId
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PATIENCE_S = 10.0
+"""How long a run waits at its end for a store that has not answered until then."""
+UPLOAD_S = 60.0
+"""How long a store that answers may take for the results."""
+UNTRACKED = {"out", "state", "bundle", "review_url", "tracking"}
+"""Settings that name places of this machine."""
+
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "30",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where MLflow keeps runs. artifacts: folder for their files, None when a server decides."""
+
+    uri: str
+    artifacts: Path | None
+    experiment: str
+
+
+class TrackedRun:
+    """One run in MLflow, by its own id: two runs in one process never mix. warning: why it is not tracked, if so."""
+
+    def __init__(self, store: Store) -> None:
+        self.warning: str | None = None
+        self.run_id: str | None = None
+        self._store = store
+        self._client: MlflowClient | None = None
+        self._work: threading.Thread | None = None
+
+    def start(self, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Open the run; returns at once."""
+        self._work = self._in_background(lambda: self._open(params, tags))
+
+    def finish(
+        self, *, status: str, metrics: Mapping[str, float], cases: Sequence[Outcome], files: Sequence[Path]
+    ) -> None:
+        """Log what came out and close the run, within the time a store may take."""
+        if self._work is not None:
+            self._work.join(PATIENCE_S)
+        if self.run_id is None:
+            self.warning = self.warning or self._lost("it did not answer in time")
+            return
+        self._work = self._in_background(lambda: self._close(status, metrics, cases, files))
+        self._work.join(UPLOAD_S)
+        if self._work.is_alive():
+            self.warning = self._lost("it did not take the results in time")
+
+    def _open(self, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+
+        client = MlflowClient(tracking_uri=self._store.uri)
+        run = client.create_run(
+            _experiment(client, self._store),
+            tags={
+                **tags,
+                "mlflow.user": "operator",  # else the account of the machine
+                "mlflow.source.name": "brain-triage run",
+                "mlflow.source.type": "LOCAL",
+            },
+        )
+        client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in params.items()])
+        self._client, self.run_id = client, run.info.run_id
+
+    def _close(
+        self, status: str, metrics: Mapping[str, float], cases: Sequence[Outcome], files: Sequence[Path]
+    ) -> None:
+        import time
+
+        from mlflow.entities import Metric
+
+        assert self._client is not None and self.run_id is not None
+        now = int(time.time() * 1000)
+        finite = [Metric(name, value, now, 0) for name, value in metrics.items() if math.isfinite(value)]
+        self._client.log_batch(self.run_id, metrics=finite)
+        if cases:
+            self._client.log_table(self.run_id, case_table(cases), "cases.json")
+        for file in files:
+            self._client.log_artifact(self.run_id, str(file))
+        self._client.set_terminated(self.run_id, status=status)
+
+    def _in_background(self, work: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:  # any: a run goes on without its tracking
+                self.warning = self._lost(type(error).__name__)
+
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        thread = threading.Thread(target=guarded, name="tracking", daemon=True)
+        thread.start()
+        return thread
+
+    def _lost(self, why: str) -> str:
+        return f"This run is not (wholly) in MLflow: {why}. Its results are complete all the same."
+
+
+def tracked_run(settings: Settings) -> TrackedRun | None:
+    """The run in MLflow that the settings ask for; None when tracking is off."""
+    if not settings.tracking.on:
+        return None
+    uri = settings.tracking_uri
+    remote = uri.startswith(("http://", "https://"))
+    artifacts = None if remote else settings.state_folder.absolute() / "artifacts"
+    return TrackedRun(Store(uri=uri, artifacts=artifacts, experiment=settings.tracking.experiment))
+
+
+def run_params(settings: Settings) -> dict[str, Any]:
+    """The settings without the places of this machine."""
+    return settings.model_dump(mode="json", exclude=UNTRACKED)
+
+
+def run_tags(bundle: BundleId) -> dict[str, str]:
+    """Which model decided, with which software."""
+    return {
+        "bundle.name": bundle.name,
+        "bundle.version": bundle.version,
+        "bundle.digest": bundle.digest,
+        "software.version": __version__,
+    }
+
+
+def run_metrics(result: RunResult) -> dict[str, float]:
+    """Counts and timings of a run."""
+    now = [outcome for outcome in result.outcomes if not outcome.kept]
+    stages = sorted({stage for outcome in now for stage in outcome.seconds})
+    mean = {s: sum(outcome.seconds.get(s, 0.0) for outcome in now) / len(now) for s in stages}
+    return {
+        "cases": len(result.outcomes),
+        "cases_decided_now": len(now),
+        **{f"cases_{route}": count for route, count in result.counts.items()},
+        "files_left_alone": sum(result.skipped.values()),
+        "seconds": result.seconds,
+        **{f"seconds_{stage}_mean": value for stage, value in mean.items()},
+    }
+
+
+def case_table(cases: Sequence[Outcome]) -> dict[str, list[Any]]:
+    """One column a fact, one row a case; a signal that a case does not have is None."""
+    signals = list(dict.fromkeys(name for case in cases for name in case.signals))
+    stages = list(dict.fromkeys(stage for case in cases for stage in case.seconds))
+    return {
+        "pseudonym": [case.pseudonym for case in cases],
+        "route": [case.route.value for case in cases],
+        "code": [case.code.value if case.code else None for case in cases],
+        "score": [case.score for case in cases],
+        "limit": [case.limit for case in cases],
+        "decided_before": [case.kept for case in cases],
+        **{f"signal.{name}": [case.signals.get(name) for case in cases] for name in signals},
+        **{f"seconds.{stage}": [case.seconds.get(stage) for case in cases] for stage in stages},
+    }
+
+
+def _experiment(client: "MlflowClient", store: Store) -> str:
+    """Id of the experiment, made when it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(store.experiment)
+    if found is None:
+        place = store.artifacts.as_uri() if store.artifacts else None
+        try:
+            return str(client.create_experiment(store.experiment, artifact_location=place))
+        except MlflowException:  # another run was first
+            found = client.get_experiment_by_name(store.experiment)
+            if found is None:
+                raise
+    return str(found.experiment_id)
