@@ -1,0 +1,101 @@
+"""Pictures of one case: three planes through the place to look at, as layers for pages and as one montage.
+
+Slices only, with nothing cropped away: where the segmentation failed is exactly where a crop by it would hide the head.
+Nothing is rendered in three dimensions, so no picture shows a face from the front.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from triage.report import overlays
+from triage.report.planes import PLANES, Index, Plane, cut, inside
+from triage.verdict import Prediction, Report
+
+FIGURES = "figures"
+IMAGE, SEGMENTATION, ENTROPY = "image", "segmentation", "entropy"
+MONTAGE, THUMBNAIL = "montage.png", "thumbnail.png"
+_SCALE = 2
+_GAP = 8
+_THUMBNAIL_PIXELS = 160
+
+
+def as_figures(report: Report, folder: Path) -> None:
+    """Writes figures/<plane>_<layer>.png, figures/montage.png and figures/thumbnail.png of a case with a prediction."""
+    if report.prediction is None:
+        return
+    out = folder / FIGURES
+    out.mkdir(exist_ok=True)
+    index = place_of(report, report.prediction)
+    panels = {plane: _layers(report.prediction, plane, index) for plane in PLANES}
+    for plane, layers in panels.items():
+        for name, layer in layers.items():
+            layer.save(out / layer_name(plane, name), optimize=True)
+    columns = [[_marked(_laid_over(layers, top), plane) for top in layers] for plane, layers in panels.items()]
+    _montage(columns).save(out / MONTAGE, optimize=True)
+    _thumbnail(_laid_over(panels[PLANES[0]], SEGMENTATION)).save(out / THUMBNAIL, optimize=True)
+
+
+def layer_name(plane: Plane, layer: str) -> str:
+    """File name of one layer of one plane."""
+    return f"{plane.name}_{layer}.png"
+
+
+def place_of(report: Report, prediction: Prediction) -> Index:
+    """The voxel the planes run through: the verdict's place, else the middle of what was segmented."""
+    labels = prediction.labels
+    if report.verdict.place is not None:
+        return inside(report.verdict.place.conformed, labels.shape)
+    found = np.argwhere(labels > 0)
+    middle = found.mean(axis=0) if len(found) else (np.asarray(labels.shape) - 1) / 2
+    return inside((round(middle[0]), round(middle[1]), round(middle[2])), labels.shape)
+
+
+def _layers(prediction: Prediction, plane: Plane, index: Index) -> dict[str, Image.Image]:
+    return {
+        IMAGE: overlays.grey(cut(prediction.image, plane, index)),
+        SEGMENTATION: overlays.segmentation(cut(prediction.labels, plane, index)),
+        ENTROPY: overlays.entropy(cut(prediction.entropy, plane, index)),
+    }
+
+
+def _laid_over(layers: dict[str, Image.Image], top: str) -> Image.Image:
+    """The image with one layer over it, `_SCALE` pixels a millimetre."""
+    size = (layers[IMAGE].width * _SCALE, layers[IMAGE].height * _SCALE)
+    base = layers[IMAGE].resize(size, Image.Resampling.BICUBIC).convert("RGBA")
+    if top != IMAGE:
+        base.alpha_composite(layers[top].convert("RGBA").resize(size, Image.Resampling.BILINEAR))
+    return base.convert("RGB")
+
+
+def _marked(picture: Image.Image, plane: Plane) -> Image.Image:
+    """The picture with the letters of its four sides."""
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=16)
+    width, height, edge = picture.width, picture.height, 4
+    sides = (
+        ((edge, height / 2), "lm", plane.left),
+        ((width - edge, height / 2), "rm", plane.right),
+        ((width / 2, edge), "mt", plane.top),
+        ((width / 2, height - edge), "mb", plane.bottom),
+    )
+    for at, anchor, letter in sides:
+        draw.text(at, letter, fill="white", font=font, anchor=anchor, stroke_width=2, stroke_fill="black")
+    return picture
+
+
+def _montage(rows: list[list[Image.Image]]) -> Image.Image:
+    """Rows of pictures on black; a row a plane, in columns of one width."""
+    width = max(picture.width for row in rows for picture in row) + _GAP
+    heights = [row[0].height + _GAP for row in rows]
+    sheet = Image.new("RGB", (width * len(rows[0]) - _GAP, sum(heights) - _GAP))
+    for row, top in zip(rows, np.cumsum([0, *heights[:-1]]), strict=True):
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (column * width + (width - _GAP - picture.width) // 2, int(top)))
+    return sheet
+
+
+def _thumbnail(picture: Image.Image) -> Image.Image:
+    small = picture.copy()
+    small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    return small.quantize(128)

@@ -1,0 +1,95 @@
+"""The page of a run: one file that holds everything, asks for nothing and runs no script."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from triage import NOT_FOR_CLINICAL_USE, __version__
+from triage.anatomy import STRUCTURES
+from triage.report.decomposition import decompose
+from triage.report.overlays import ENTROPY_TOP_NATS, entropy_colours
+from triage.report.panels import SCALE_BAR_MM, panels, side_mm, thumbnail
+from triage.report.summary import RunSummary, reason_titles
+from triage.report.text import visible
+
+INDEX = "index.html"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+)
+ACCEPTED_COLUMNS = (
+    ("grey_matter", "Grey matter"),
+    ("white_matter", "White matter"),
+    ("csf", "CSF"),
+    ("lateral_ventricles", "Lateral ventricles"),
+    ("hippocampus_amygdala", "Hippocampus and amygdala"),
+    ("lesion", "Lesion"),
+    ("brain_parenchymal_fraction", "BPF"),
+)
+
+
+def write_index(run: RunSummary, path: Path) -> None:
+    """Writes the page of a run; pictures come from the case folders and are held inside it."""
+    page = (
+        _environment()
+        .get_template("index.html")
+        .render(
+            run=run,
+            notice=NOT_FOR_CLINICAL_USE,
+            version=__version__,
+            policy=CONTENT_SECURITY_POLICY,
+            structures=STRUCTURES,
+            entropy_top=ENTROPY_TOP_NATS,
+            entropy_stops=["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in entropy_colours(9)],
+            accepted_columns=ACCEPTED_COLUMNS,
+            scale_bar=SCALE_BAR_MM,
+        )
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("triage.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "measured": measured, "duration": duration}
+    environment.globals |= {
+        "panels": panels,
+        "thumbnail": thumbnail,
+        "decompose": decompose,
+        "reason_titles": reason_titles,
+        "side_mm": side_mm,
+    }
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Every text that the page shows passes here: what acts instead of showing becomes visible; escaping follows."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A decimal with a true minus sign; "not a number" says so."""
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") if math.isfinite(value) else "not a number"
+
+
+def measured(value: float, unit: str) -> str:
+    """A volume in ml, with a decimal more under 10 ml; a fraction with three."""
+    if unit == "1":
+        return number(value, 3)
+    return number(value, 1 if abs(value) >= 10 else 2)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, or minutes and seconds from a minute on."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
