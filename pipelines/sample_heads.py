@@ -1,0 +1,267 @@
+"""Made-up heads for the sample inbox: the MNI152 template, deformed, re-contrasted, bent, noised; and a phantom.
+
+Source of the template: Fonov et al. 2009 and 2011 (ICBM 152 nonlinear 2009a), as it lies in the `nilearn` package.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from triage.case import Volume
+
+Image = NDArray[np.float32]
+
+DARK, GREY, WHITE = 0.25, 0.62, 0.86
+"""About where CSF, grey and white matter lie in the template, which is scaled to [0, 1]."""
+SHARPENING = 0.8
+"""Of the way from the template's blurred tissues to crisp ones."""
+SCALP_MM = 40
+"""Margin around the brain in which its distance is known; the scalp ends well within it."""
+MOVES = 4
+MOVE_DEG, MOVE_VOXELS = (4, 9), (3, 8)
+"""How often, how far a moving head turns and shifts during one scan."""
+LAYERS_MM = (0.0, 2.0, 3.0, 4.5, 5.5, 7.5, 8.5, 10.0, 11.0, 15.0, 16.5)
+LAYER_LEVELS = (0.24, 0.22, 0.07, 0.07, 0.34, 0.34, 0.07, 0.07, 0.72, 0.6, 0.0)
+"""Outward from the brain: fluid, bone, marrow, bone, scalp, air."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What makes one made-up head differ from the template.
+
+    scale: per axis (R, A, S). turn_deg: about the same axes. warp_mm: SD of the large and of the small deformation.
+    levels: CSF, grey and white matter, WHITE = 1. noise: SD in each receiver channel, of white matter.
+    bias: SD of the log receive field. lesions: a mass with oedema and scattered white-matter lesions.
+    """
+
+    seed: int
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    turn_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    warp_mm: tuple[float, float] = (2.5, 0.6)
+    levels: tuple[float, float, float] = (0.25, 0.66, 1.0)
+    noise: float = 0.02
+    bias: float = 0.05
+    scalp: bool = True
+    lesions: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """How the scanner samples the head. axes: patient directions of (column, row, slice); centre_mm: in RAS+."""
+
+    axes: str
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    centre_mm: tuple[float, float, float] = (0.0, -18.0, 4.0)
+    oblique_deg: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Template:
+    """intensity: T1 in [0, 1.1]. white: probability of white matter. Both (X, Y, Z), 1 mm.
+
+    origin_mm: RAS+ of their voxel (0, 0, 0).
+    outside_mm: distance from the brain on a 2 mm grid that starts SCALP_MM before `origin_mm` on each axis.
+    """
+
+    intensity: Image
+    white: Image
+    outside_mm: Image
+    origin_mm: NDArray[np.float32]
+
+
+def acquire(head: Head, grid: Grid) -> Volume:
+    """One T1 of a made-up head as the scanner would have sampled it; white matter about 1000."""
+    rng = np.random.default_rng(head.seed)
+    affine = affine_of(grid)
+    points = _template_points(head, grid.shape, affine, rng)
+    image = _look_up(template().intensity, points)
+    white = _look_up(template().white, points) if head.lesions else None
+    image = np.interp(image, (0, DARK, GREY, WHITE, 1.1), (0, *head.levels, 1.1 * head.levels[2])).astype(np.float32)
+    if head.scalp:
+        image = _with_scalp(image, points, rng)
+    if white is not None:
+        image = _with_lesions(image, white, affine, head.levels, rng)
+    image *= np.exp(head.bias * smooth_field(grid.shape, _voxels(90, grid), rng))
+    return Volume(array=rician(image, head.noise, rng) * 1000, affine=affine)
+
+
+def affine_of(grid: Grid) -> NDArray[np.float64]:
+    """(4, 4) index to RAS+ mm; the grid's centre lies at `centre_mm`."""
+    directions = {"R": (1, 0, 0), "L": (-1, 0, 0), "A": (0, 1, 0), "P": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
+    affine = np.eye(4)
+    axes = np.array([directions[axis] for axis in grid.axes], float).T
+    affine[:3, :3] = _rotation((grid.oblique_deg, 0, 0)) @ axes * grid.spacing_mm
+    affine[:3, 3] = np.array(grid.centre_mm) - affine[:3, :3] @ ((np.array(grid.shape) - 1) / 2)
+    return affine
+
+
+def smooth_field(shape: tuple[int, ...], spacing: tuple[float, ...], rng: np.random.Generator) -> Image:
+    """Gaussian random field of zero mean and unit variance, correlated over about `spacing` voxels on each axis."""
+    bases = []
+    for n, step in zip(shape, spacing, strict=True):
+        centres = np.arange(-2, np.ceil(n / step) + 3) * step
+        basis = np.exp(-0.5 * ((np.arange(n)[:, None] - centres) / (0.7 * step)) ** 2)
+        bases.append((basis / np.linalg.norm(basis, axis=1, keepdims=True)).astype(np.float32))
+    weights = rng.standard_normal([basis.shape[1] for basis in bases], np.float32)
+    for axis, basis in enumerate(bases):
+        weights = np.moveaxis(np.tensordot(basis, weights, (1, axis)), 0, axis)
+    return np.ascontiguousarray(weights)
+
+
+def rician(image: Image, sigma: float, rng: np.random.Generator) -> Image:
+    """Magnitude of the image with Gaussian noise in both channels. Source: Gudbjartsson and Patz 1995, eq. 1."""
+    real = image + sigma * rng.standard_normal(image.shape, np.float32)
+    magnitude: Image = np.hypot(real, sigma * rng.standard_normal(image.shape, np.float32))
+    return magnitude
+
+
+def moved(volume: Volume, *, axis: int, shots: int, rng: np.random.Generator) -> Volume:
+    """The same head, which turned and shifted between shots: each pose fills its share of the phase-encoding lines."""
+    poses = [volume.array, *(_nudged(volume.array, axis, rng) for _ in range(MOVES))]
+    lines = volume.array.shape[axis]
+    pose_of_shot = rng.integers(0, len(poses), shots)
+    pose_of_line = fft.ifftshift(pose_of_shot[np.arange(lines) * shots // lines])
+    other_axes = [other for other in range(3) if other != axis]
+    spectrum = sum(
+        fft.fft(pose, axis=axis) * np.expand_dims(pose_of_line == k, other_axes) for k, pose in enumerate(poses)
+    )
+    return Volume(array=np.abs(fft.ifft(spectrum, axis=axis)).astype(np.float32), affine=volume.affine)
+
+
+def phantom(grid: Grid, seed: int) -> Volume:
+    """A fluid-filled cylinder with resolution inserts, as scanned every morning for quality assurance."""
+    rng = np.random.default_rng(seed)
+    affine = affine_of(grid)
+    x, y, z = _millimetres(grid.shape, affine) - np.array(grid.centre_mm).reshape(3, 1, 1, 1)
+    inside = (x**2 + y**2 < 85**2) & (np.abs(z) < 75)
+    image = np.where(inside, 0.7, 0).astype(np.float32)
+    for angle, radius in zip(np.linspace(0, 2 * np.pi, 7)[:-1], (14, 11, 9, 7, 5, 3), strict=True):
+        insert = (x - 45 * np.cos(angle)) ** 2 + (y - 45 * np.sin(angle)) ** 2 < radius**2
+        image[inside & insert & (np.abs(z) < 55)] = 0.1 if radius % 2 else 1.0
+    image[inside & (np.abs(x) < 1.5) & (np.abs(y) < 30)] = 0.05
+    image = ndimage.gaussian_filter(image, 0.6)
+    image *= np.exp(0.08 * smooth_field(grid.shape, _voxels(90, grid), rng))
+    return Volume(array=rician(image, 0.02, rng) * 1000, affine=affine)
+
+
+@cache
+def template() -> Template:
+    """The MNI152 T1 with its tissues sharpened: an average of many heads is softer than any one of them."""
+    (package,) = find_spec("nilearn").submodule_search_locations  # type: ignore[union-attr,misc]
+    maps = []
+    for name in ("t1", "gm", "wm"):
+        image = nib.load(Path(package, "datasets", "data", f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"))
+        maps.append(np.asanyarray(image.dataobj))
+    box = ndimage.find_objects((maps[0] > 0).astype(np.uint8))[0]
+    t1, grey, white = (tissue[box].astype(np.float32) / 255 for tissue in maps)
+    brain = t1 > 0
+    tissues = np.stack([np.clip(1 - grey - white, 0, 1), grey, white])
+    sharp = tissues * tissues * tissues
+    sharp /= np.maximum(sharp.sum(0), 1e-6)
+    t1 += brain * np.tensordot(np.array([DARK, GREY, WHITE], np.float32), SHARPENING * (sharp - tissues), 1)
+    origin = image.affine[:3, 3] + [side.start for side in box]
+    return Template(
+        intensity=np.clip(t1, 0, 1.1), white=sharp[2], outside_mm=_outside(brain), origin_mm=origin.astype(np.float32)
+    )
+
+
+def _outside(brain: NDArray[np.bool_]) -> Image:
+    """Distance in mm from the brain with its fissures and base closed, at 2 mm, in a margin of `SCALP_MM`.
+
+    The scalp follows the skull's vault, so the closing is by 24 mm.
+    """
+    half = np.pad(brain[::2, ::2, ::2], SCALP_MM // 2)
+    dilated = 2 * ndimage.distance_transform_edt(~half) <= 24
+    closed = (2 * ndimage.distance_transform_edt(dilated) > 24) | half
+    distance: Image = ndimage.gaussian_filter(2 * ndimage.distance_transform_edt(~closed).astype(np.float32), 1.0)
+    return distance
+
+
+def _template_points(
+    head: Head, shape: tuple[int, int, int], affine: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(3, X, Y, Z) template voxel that each voxel of the grid shows."""
+    to_template = np.diag(1 / np.array(head.scale)) @ _rotation(head.turn_deg)
+    mm = _millimetres(shape, affine)
+    points = np.tensordot(to_template.astype(np.float32), mm, 1)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    for sd, reach_mm in zip(head.warp_mm, (38, 13), strict=True):
+        for axis in range(3):
+            points[axis] += sd * smooth_field(shape, tuple(reach_mm / spacing), rng)
+    points -= template().origin_mm.reshape(3, 1, 1, 1)
+    return points
+
+
+def _with_scalp(image: Image, points: NDArray[np.float32], rng: np.random.Generator) -> Image:
+    """Fluid, bone with marrow and scalp around the brain, as layers at a distance from it; no face."""
+    depth = _look_up(template().outside_mm, (points + SCALP_MM) / 2, outside=99)
+    depth += 0.5 * smooth_field(image.shape, (25, 25, 25), rng)
+    shell = np.interp(depth, LAYERS_MM, LAYER_LEVELS).astype(np.float32)
+    shell *= 1 + 0.15 * smooth_field(image.shape, (6, 6, 6), rng)
+    return np.where(image > 0.12, image, shell)
+
+
+def _with_lesions(
+    image: Image,
+    white: Image,
+    affine: NDArray[np.float64],
+    levels: tuple[float, float, float],
+    rng: np.random.Generator,
+) -> Image:
+    """A 4 cm mass with a dark core and oedema around it, and small white-matter lesions; dark on T1, as they are."""
+    centre = np.array([32.0, 8.0, 28.0]).reshape(3, 1, 1, 1)
+    distance = np.linalg.norm(_millimetres(image.shape, affine) - centre, axis=0)
+    distance += 3.0 * smooth_field(image.shape, (14, 14, 14), rng)
+    fluid, grey, _ = levels
+    oedema = np.clip((32 - distance) / 6, 0, 1) * white
+    image = image + oedema * (0.9 * grey - image)
+    small = np.clip(smooth_field(image.shape, (6, 6, 6), rng) - 2.1, 0, 0.5) * 2 * white
+    image = image + small * (0.8 * grey - image)
+    for radius, level in ((20, 0.85 * grey), (10, fluid)):
+        part = np.clip((radius - distance) / 1.5 + 0.5, 0, 1)
+        image = image + part * (level - image)
+    return image.astype(np.float32)
+
+
+def _nudged(array: Image, axis: int, rng: np.random.Generator) -> Image:
+    """The array turned about its middle in the plane of `axis` and the next one, and shifted along `axis`."""
+    angle = np.deg2rad(rng.uniform(*MOVE_DEG) * rng.choice((-1, 1)))
+    i, j = axis, (axis + 1) % 3
+    turn = np.eye(3)
+    turn[i, i] = turn[j, j] = np.cos(angle)
+    turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
+    middle = (np.array(array.shape) - 1) / 2
+    offset = middle - turn @ middle + np.eye(3)[axis] * rng.uniform(*MOVE_VOXELS)
+    nudged: Image = ndimage.affine_transform(array, turn, offset, order=1)
+    return nudged
+
+
+def _look_up(image: Image, points: NDArray[np.floating], outside: float = 0) -> Image:
+    values: Image = ndimage.map_coordinates(image, points, order=1, cval=outside, output=np.float32)
+    return values
+
+
+def _millimetres(shape: tuple[int, ...], affine: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(3, X, Y, Z) RAS+ mm of every voxel."""
+    i, j, k = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    return np.stack([(a * i + b * j + c * k + d).astype(np.float32) for a, b, c, d in affine[:3]])
+
+
+def _voxels(mm: float, grid: Grid) -> tuple[float, ...]:
+    return tuple(mm / s for s in grid.spacing_mm)
+
+
+def _rotation(degrees: tuple[float, float, float]) -> NDArray[np.float64]:
+    (cx, cy, cz), (sx, sy, sz) = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    rotation: NDArray[np.float64] = about_x @ about_y @ about_z
+    return rotation
