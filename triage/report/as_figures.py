@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from triage.report import overlays
-from triage.report.planes import PLANES, Index, Plane, cut, inside
+from triage.report.views import VIEWS, Index, View, cut, inside
 from triage.verdict import Prediction, Report
 
 FIGURES = "figures"
@@ -22,24 +22,24 @@ _THUMBNAIL_PIXELS = 160
 
 
 def as_figures(report: Report, folder: Path) -> None:
-    """Writes figures/<plane>_<layer>.png, figures/montage.png and figures/thumbnail.png of a case with a prediction."""
+    """Writes figures/<view>_<layer>.png, figures/montage.png and figures/thumbnail.png of a case with a prediction."""
     if report.prediction is None:
         return
     out = folder / FIGURES
     out.mkdir(exist_ok=True)
     index = place_of(report, report.prediction)
-    panels = {plane: _layers(report.prediction, plane, index) for plane in PLANES}
-    for plane, layers in panels.items():
+    panels = {view: _layers(report.prediction, view, index) for view in VIEWS}
+    for view, layers in panels.items():
         for name, layer in layers.items():
-            layer.save(out / layer_name(plane, name), optimize=True)
-    columns = [[_marked(_laid_over(layers, top), plane) for top in layers] for plane, layers in panels.items()]
+            layer.save(out / layer_name(view, name), optimize=True)
+    columns = [[_marked(_laid_over(layers, top), view) for top in layers] for view, layers in panels.items()]
     _montage(columns).save(out / MONTAGE, optimize=True)
-    _thumbnail(_laid_over(panels[PLANES[0]], SEGMENTATION)).save(out / THUMBNAIL, optimize=True)
+    _thumbnail(_laid_over(panels[VIEWS[0]], SEGMENTATION)).save(out / THUMBNAIL, optimize=True)
 
 
-def layer_name(plane: Plane, layer: str) -> str:
-    """File name of one layer of one plane."""
-    return f"{plane.name}_{layer}.png"
+def layer_name(view: View, layer: str) -> str:
+    """File name of one layer of one view."""
+    return f"{view.name}_{layer}.png"
 
 
 def place_of(report: Report, prediction: Prediction) -> Index:
@@ -52,11 +52,11 @@ def place_of(report: Report, prediction: Prediction) -> Index:
     return inside((round(middle[0]), round(middle[1]), round(middle[2])), labels.shape)
 
 
-def _layers(prediction: Prediction, plane: Plane, index: Index) -> dict[str, Image.Image]:
+def _layers(prediction: Prediction, view: View, index: Index) -> dict[str, Image.Image]:
     return {
-        IMAGE: overlays.grey(cut(prediction.image, plane, index)),
-        SEGMENTATION: overlays.segmentation(cut(prediction.labels, plane, index)),
-        ENTROPY: overlays.entropy(cut(prediction.entropy, plane, index)),
+        IMAGE: overlays.grey(cut(prediction.image, view, index)),
+        SEGMENTATION: overlays.segmentation(cut(prediction.labels, view, index)),
+        ENTROPY: overlays.entropy(cut(prediction.entropy, view, index)),
     }
 
 
@@ -69,15 +69,15 @@ def _laid_over(layers: dict[str, Image.Image], top: str) -> Image.Image:
     return base.convert("RGB")
 
 
-def _marked(picture: Image.Image, plane: Plane) -> Image.Image:
+def _marked(picture: Image.Image, view: View) -> Image.Image:
     """The picture with the letters of its four sides."""
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=16)
     width, height, edge = picture.width, picture.height, 4
     sides = (
-        ((edge, height / 2), "lm", plane.left),
-        ((width - edge, height / 2), "rm", plane.right),
-        ((width / 2, edge), "mt", plane.top),
-        ((width / 2, height - edge), "mb", plane.bottom),
+        ((edge, height / 2), "lm", view.left),
+        ((width - edge, height / 2), "rm", view.right),
+        ((width / 2, edge), "mt", view.top),
+        ((width / 2, height - edge), "mb", view.bottom),
     )
     for at, anchor, letter in sides:
         draw.text(at, letter, fill="white", font=font, anchor=anchor, stroke_width=2, stroke_fill="black")
@@ -85,7 +85,7 @@ def _marked(picture: Image.Image, plane: Plane) -> Image.Image:
 
 
 def _montage(rows: list[list[Image.Image]]) -> Image.Image:
-    """Rows of pictures on black; a row a plane, in columns of one width."""
+    """Rows of pictures on black; a row a view, in columns of one width."""
     width = max(picture.width for row in rows for picture in row) + _GAP
     heights = [row[0].height + _GAP for row in rows]
     sheet = Image.new("RGB", (width * len(rows[0]) - _GAP, sum(heights) - _GAP))

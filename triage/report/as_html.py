@@ -81,9 +81,11 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def measured(value: float, unit: str) -> str:
-    """A volume in ml, with a decimal more under 10 ml; a fraction with three."""
+    """A volume in ml, with a decimal more under 10 ml and none for nothing; a fraction with three."""
     if unit == "1":
         return number(value, 3)
+    if value == 0:
+        return "0"
     return number(value, 1 if abs(value) >= 10 else 2)
 
 

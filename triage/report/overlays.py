@@ -64,7 +64,7 @@ def _on_outline(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Pixels with a neighbour of another class, left, right, above or below."""
     padded = np.pad(labels, 1, mode="edge")
     neighbours = (padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1])
-    return np.asarray([n != labels for n in neighbours]).any(axis=0)
+    return np.asarray(np.any([n != labels for n in neighbours], axis=0))
 
 
 def _layer(indices: NDArray[np.uint8], colours: list[tuple[int, int, int]], alpha: list[int]) -> Image.Image:

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from triage.report.as_figures import ENTROPY, FIGURES, IMAGE, SEGMENTATION, THUMBNAIL, layer_name
-from triage.report.planes import PLANES, Plane, position
 from triage.report.summary import DecidedCase
+from triage.report.views import VIEWS, View, position
 
 SCALE_BAR_MM = 50
 
@@ -17,7 +17,7 @@ SCALE_BAR_MM = 50
 class Panel:
     """One plane of one case. width, height, x, y: millimetres. x, y, at: the place to look at, if there is one."""
 
-    plane: Plane
+    view: View
     width: int
     height: int
     image: str
@@ -31,10 +31,8 @@ class Panel:
 def panels(case: DecidedCase) -> tuple[Panel, ...]:
     """The three planes of a case, none where no picture was made."""
     folder = case.folder / FIGURES
-    complete = all(
-        (folder / layer_name(p, layer)).is_file() for p in PLANES for layer in (IMAGE, SEGMENTATION, ENTROPY)
-    )
-    return tuple(_panel(case, plane, folder) for plane in PLANES) if complete else ()
+    complete = all((folder / layer_name(p, layer)).is_file() for p in VIEWS for layer in (IMAGE, SEGMENTATION, ENTROPY))
+    return tuple(_panel(case, view, folder) for view in VIEWS) if complete else ()
 
 
 def thumbnail(case: DecidedCase) -> str | None:
@@ -49,19 +47,19 @@ def side_mm(axis: int, ras_mm: float) -> str:
     return f"{toward if ras_mm >= 0 else away} {abs(ras_mm):.0f} mm"
 
 
-def _panel(case: DecidedCase, plane: Plane, folder: Path) -> Panel:
-    with Image.open(folder / layer_name(plane, IMAGE)) as picture:
+def _panel(case: DecidedCase, view: View, folder: Path) -> Panel:
+    with Image.open(folder / layer_name(view, IMAGE)) as picture:
         width, height = picture.size
     place = case.verdict.place
-    x, y = position(plane, place.conformed, (width, height)) if place else (None, None)
+    x, y = position(view, place.conformed, (width, height)) if place else (None, None)
     return Panel(
-        plane=plane,
+        view=view,
         width=width,
         height=height,
-        image=_data_uri(folder / layer_name(plane, IMAGE)),
-        segmentation=_data_uri(folder / layer_name(plane, SEGMENTATION)),
-        entropy=_data_uri(folder / layer_name(plane, ENTROPY)),
-        at=side_mm(plane.axis, place.ras_mm[plane.axis]) if place else None,
+        image=_data_uri(folder / layer_name(view, IMAGE)),
+        segmentation=_data_uri(folder / layer_name(view, SEGMENTATION)),
+        entropy=_data_uri(folder / layer_name(view, ENTROPY)),
+        at=side_mm(view.axis, place.ras_mm[view.axis]) if place else None,
         x=x,
         y=y,
     )
