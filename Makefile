@@ -47,17 +47,18 @@ else
 	|| $(BIN)/python -m pip install --quiet 'torch==$(TORCH_VERSION)'
 endif
 
+# Status 2 says that some inputs were refused. They are in the report and in the queue, so this target has done its work;
+# a script calls `brain-triage run` itself and gets the status.
 run: $(READY) ## triage DICOM=/folder into OUT=/place; without DICOM, a sample inbox made on the spot
 ifeq ($(strip $(DICOM)),)
-	@test -d $(SAMPLE) || echo "No DICOM= given: making a sample inbox of made-up patients in $(SAMPLE)/."
+	@test -d $(SAMPLE) || echo "No DICOM= given: making a sample inbox of made-up patients, about 170 MB."
 	@$(BIN)/brain-triage sample $(SAMPLE)
-	@$(BIN)/brain-triage run $(SAMPLE) --out $(OUT)
-else
-	@$(BIN)/brain-triage run "$(DICOM)" --out "$(OUT)"
 endif
+	@$(BIN)/brain-triage run "$(or $(strip $(DICOM)),$(SAMPLE))" --out "$(OUT)" || test $$? -eq 2
+	@$(BIN)/python -c 'import pathlib, sys; print("Open it:", (pathlib.Path(sys.argv[1]).resolve() / "index.html").as_uri())' "$(OUT)"
 
 review: $(READY) ## list the cases that wait for a human, most doubtful first
-	@$(BIN)/brain-triage queue
+	@$(BIN)/brain-triage queue --out "$(OUT)"
 
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest

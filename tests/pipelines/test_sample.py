@@ -132,7 +132,7 @@ def test_the_same_head_is_seen_from_every_orientation() -> None:
 
 
 def test_left_stays_left() -> None:
-    """The mass lies at x = +32 mm, to the patient's right; most of what sets the head apart from a healthy one is it."""
+    """The mass lies at x = +32 mm, to the patient's right, and is most of what differs from a healthy head."""
     healthy, ill = (
         acquire(Head(seed=3, noise=0.0, bias=0.0, scalp=False, lesions=lesions), COARSE) for lesions in (False, True)
     )
