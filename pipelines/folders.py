@@ -1,8 +1,8 @@
 """The output folder: a case's folder appears in it whole, in one rename, or not at all.
 
 A case is written into `.partial-...`, sealed with a manifest, flushed to the disk, then renamed to its pseudonym. What
-stands in the way (an older decision, or files that somebody changed) moves to `superseded/`. Only the partial folders of
-runs that died are deleted, and an untouched folder of the same decision when it is made anew.
+stands in the way (an older decision, or files that somebody changed) moves to `superseded/`. Nothing is deleted but the
+partial folders of runs that died, and an untouched folder of the same decision when it is made anew.
 """
 
 import fcntl
@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ def locked(out: Path) -> Iterator[None]:
                 f"Another run is writing to {out}.", do="Wait until it ends, or give this run another --out."
             ) from error
         for left_over in out.glob(f"{PARTIAL}*"):
-            shutil.rmtree(left_over)
+            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
         yield
     finally:
         os.close(lock)
@@ -96,6 +96,15 @@ def publish(partial: Path, out: Path, outcome: Outcome, wanted: Wanted) -> None:
             _move_aside(place, out)
         partial.rename(place)
         _flush(out)
+
+
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file beside its place, flush it, then let it take the place in one step."""
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    write(partial)
+    _flush(partial)
+    partial.replace(path)
+    _flush(path.parent)
 
 
 def whole_folder(out: Path, wanted: Wanted) -> Outcome | None:

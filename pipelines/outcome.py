@@ -46,7 +46,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What came of a run. cut_short: it was interrupted; what is missing is decided by the next run."""
+    """What came of a run. cut_short: it was interrupted; what is missing is decided by the next run.
+
+    warnings: what the operator should know of the run itself.
+    """
 
     bundle: BundleId
     outcomes: tuple[Outcome, ...]
@@ -54,6 +57,7 @@ class RunResult:
     started_at: datetime
     seconds: float
     cut_short: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

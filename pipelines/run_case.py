@@ -26,7 +26,10 @@ Enter = Callable[[Stage], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What every case of a run is worked with. seed: base from which each case gets its own."""
+    """What every case of a run is worked with.
+
+    seed: base from which each case gets its own. promise: what the gate promises of the cases that it accepts.
+    """
 
     read: Callable[[Series], Volume]
     engine: Engine
@@ -35,6 +38,7 @@ class Tools:
     writers: Mapping[str, Writer]
     queue: Queue
     seed: int = 0
+    promise: str = ""
 
 
 def run_case(case: Case, tools: Tools, *, folder: Path, enter: Enter) -> Report:

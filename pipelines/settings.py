@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from triage.dicom.limits import ReadLimits
 from triage.errors import TriageError
 
 SHIPPED_BUNDLE = Path(__file__).resolve().parent.parent / "models" / "shipped"
@@ -37,6 +38,7 @@ class Settings(_Section):
 
     state: database of the queue, tracking store, pseudonym key and log; None is `brain-triage-state` beside `out`.
     review_url: None is a SQLite file in the state folder. samples: draws from the posterior a case.
+    limits: how much of the machine one input may take.
     writers: formats to write, by their names in `triage.report.WRITERS`; None writes all.
     """
 
@@ -49,6 +51,7 @@ class Settings(_Section):
     seed: int = Field(default=0, ge=0)
     writers: tuple[str, ...] | None = None
     review_url: str | None = None
+    limits: ReadLimits = ReadLimits()
     tracking: Tracking = Tracking()
 
     @property
@@ -59,7 +62,12 @@ class Settings(_Section):
     @property
     def review_database(self) -> str:
         """Address of the review queue."""
-        return self.review_url or f"sqlite:///{self.state_folder / 'review.db'}"
+        return self.review_url or f"sqlite:///{self.review_file}"
+
+    @property
+    def review_file(self) -> Path:
+        """The review queue when no other database is named."""
+        return self.state_folder / "review.db"
 
     @property
     def pseudonym_key(self) -> Path:

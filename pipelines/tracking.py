@@ -7,6 +7,7 @@ decided, and what it cannot do ends as one warning. No patient is in it: pseudon
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,16 +61,14 @@ class TrackedRun:
         """Open the run; returns at once."""
         self._work = self._in_background(lambda: self._open(params, tags))
 
-    def finish(
-        self, *, status: str, metrics: Mapping[str, float], cases: Sequence[Outcome], files: Sequence[Path]
-    ) -> None:
-        """Log what came out and close the run, within the time a store may take."""
+    def finish(self, status: str, result: RunResult | None = None, files: Sequence[Path] = ()) -> None:
+        """Log what came out and close the run, within the time a store may take. status: as MLflow calls it."""
         if self._work is not None:
             self._work.join(PATIENCE_S)
         if self.run_id is None:
             self.warning = self.warning or self._lost("it did not answer in time")
             return
-        self._work = self._in_background(lambda: self._close(status, metrics, cases, files))
+        self._work = self._in_background(lambda: self._close(status, result, files))
         self._work.join(UPLOAD_S)
         if self._work.is_alive():
             self.warning = self._lost("it did not take the results in time")
@@ -91,19 +90,10 @@ class TrackedRun:
         client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in params.items()])
         self._client, self.run_id = client, run.info.run_id
 
-    def _close(
-        self, status: str, metrics: Mapping[str, float], cases: Sequence[Outcome], files: Sequence[Path]
-    ) -> None:
-        import time
-
-        from mlflow.entities import Metric
-
+    def _close(self, status: str, result: RunResult | None, files: Sequence[Path]) -> None:
         assert self._client is not None and self.run_id is not None
-        now = int(time.time() * 1000)
-        finite = [Metric(name, value, now, 0) for name, value in metrics.items() if math.isfinite(value)]
-        self._client.log_batch(self.run_id, metrics=finite)
-        if cases:
-            self._client.log_table(self.run_id, case_table(cases), "cases.json")
+        if result is not None:
+            _log_result(self._client, self.run_id, result)
         for file in files:
             self._client.log_artifact(self.run_id, str(file))
         self._client.set_terminated(self.run_id, status=status)
@@ -125,14 +115,12 @@ class TrackedRun:
         return f"This run is not (wholly) in MLflow: {why}. Its results are complete all the same."
 
 
-def tracked_run(settings: Settings) -> TrackedRun | None:
-    """The run in MLflow that the settings ask for; None when tracking is off."""
-    if not settings.tracking.on:
-        return None
+def run_store(settings: Settings) -> Store:
+    """Where the settings say that runs are kept."""
     uri = settings.tracking_uri
     remote = uri.startswith(("http://", "https://"))
     artifacts = None if remote else settings.state_folder.absolute() / "artifacts"
-    return TrackedRun(Store(uri=uri, artifacts=artifacts, experiment=settings.tracking.experiment))
+    return Store(uri=uri, artifacts=artifacts, experiment=settings.tracking.experiment)
 
 
 def run_params(settings: Settings) -> dict[str, Any]:
@@ -179,6 +167,17 @@ def case_table(cases: Sequence[Outcome]) -> dict[str, list[Any]]:
         **{f"signal.{name}": [case.signals.get(name) for case in cases] for name in signals},
         **{f"seconds.{stage}": [case.seconds.get(stage) for case in cases] for stage in stages},
     }
+
+
+def _log_result(client: "MlflowClient", run_id: str, result: RunResult) -> None:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, value, now, 0) for name, value in run_metrics(result).items() if math.isfinite(value)]
+    client.log_batch(run_id, metrics=metrics)
+    client.log_dict(run_id, dict(result.skipped), "left_alone.json")
+    if result.outcomes:
+        client.log_table(run_id, case_table(result.outcomes), "cases.json")
 
 
 def _experiment(client: "MlflowClient", store: Store) -> str:

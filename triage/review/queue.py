@@ -102,6 +102,11 @@ class ReviewQueue:
         with self._transaction(reads_only=True) as session:
             return tuple(_open_item(item) for item in session.scalars(query))
 
+    def audit_head(self) -> str:
+        """Digest of the last audit row; noted elsewhere, it proves later that nothing before it was rewritten."""
+        with self._transaction(reads_only=True) as session:
+            return session.get_one(AuditHead, audit.HEAD).sha256
+
     def verify_audit(self) -> AuditState:
         """Walk the audit trail from its first row to its last."""
         with self._transaction(reads_only=True) as session:

@@ -1,0 +1,152 @@
+"""The command `brain-triage`. Each command parses, calls one function, prints, and gives its exit status.
+
+0: all decided. 2: some inputs were refused. 1: the run failed, or was not understood.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from triage import NOT_FOR_CLINICAL_USE, __version__
+from triage.errors import TriageError
+
+if TYPE_CHECKING:
+    from triage.review import ReviewQueue
+
+app = typer.Typer(
+    name="brain-triage",
+    help=f"Triage of brain MRI, with a human-review queue for every case in doubt. {NOT_FOR_CLINICAL_USE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+audit_commands = typer.Typer(help="The trail of everything that was decided.", no_args_is_help=True)
+app.add_typer(audit_commands, name="audit")
+
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file that names what differs from the defaults.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results.  [default: out]")]
+State = Annotated[
+    Path | None, typer.Option("--state", help="Folder of queue, tracking, key and log.  [default: beside --out]")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@app.command()
+def run(
+    inbox: Annotated[Path, typer.Argument(help="Folder of DICOM or NIfTI files.")],
+    *,
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the shipped one]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: auto]")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.  [default: all cores]")] = None,
+    writer: Annotated[list[str] | None, typer.Option(help="Output format; repeat for more.  [default: all]")] = None,
+    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Keep the run out of MLflow.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and warnings only.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Triage every case of a folder. Run it again to continue, or to add what is new."""
+    from pipelines.console import show_run
+    from pipelines.progress import watching
+    from pipelines.run import run as run_inbox
+    from pipelines.settings import load_settings
+
+    settings = load_settings(config).changed(
+        {
+            "out": out,
+            "state": state,
+            "bundle": bundle,
+            "device": device,
+            "threads": threads,
+            "writers": writer,
+            "tracking": {"on": False} if no_tracking else None,
+        }
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped container ends as cleanly as Ctrl-C
+    with watching(quiet=quiet or as_json) as watch:
+        result = run_inbox(inbox, settings, watch)
+    show_run(result, settings.out, quiet=quiet, as_json=as_json)
+    return result.exit_status
+
+
+@app.command()
+def queue(out: Out = None, state: State = None, config: Config = None, as_json: AsJson = False) -> int:
+    """List the cases that wait for a human, most doubtful first."""
+    from pipelines.console import show_queue
+
+    with closing(_review_queue(out, state, config)) as review:
+        show_queue(review.open_items(), as_json=as_json)
+    return 0
+
+
+@audit_commands.command()
+def verify(out: Out = None, state: State = None, config: Config = None, as_json: AsJson = False) -> int:
+    """Check that no row of the audit trail was edited, deleted or moved."""
+    from pipelines.console import show_audit
+
+    with closing(_review_queue(out, state, config)) as review:
+        audit = review.verify_audit()
+    show_audit(audit, as_json=as_json)
+    return 1 if audit.broken else 0
+
+
+@app.command()
+def sample(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> int:
+    """Make a sample inbox of made-up patients."""
+    from pipelines.sample import make_sample_inbox
+
+    typer.echo(f"Sample inbox: {make_sample_inbox(folder)}")
+    return 0
+
+
+@app.command()
+def version() -> int:
+    """Print the version."""
+    typer.echo(f"brain-triage {__version__}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit status. A user sees what, where and what to do, never a traceback."""
+    try:
+        return app(arguments, standalone_mode=False) or 0
+    except TriageError as error:
+        complaint = str(error)
+    except (KeyboardInterrupt, typer.Abort):
+        complaint = "Interrupted. Decided cases are kept; run again to continue."
+    except Exception as error:  # any: a traceback may name a patient
+        if (show := getattr(error, "show", None)) is not None:  # a command line that typer does not understand
+            show()
+            return 1
+        complaint = _internal(error)
+    typer.secho(f"brain-triage: {complaint}", fg=typer.colors.RED, err=True)
+    return 1
+
+
+def _review_queue(out: Path | None, state: Path | None, config: Path | None) -> "ReviewQueue":
+    from pipelines.settings import load_settings
+    from triage.review import open_queue
+
+    settings = load_settings(config).changed({"out": out, "state": state})
+    if settings.review_url is None and not settings.review_file.is_file():
+        raise TriageError(
+            f"There is no review queue at {settings.review_file}.",
+            do="Run `brain-triage run` first, or name its folders with --out or --state.",
+        )
+    return open_queue(settings.review_database)
+
+
+def _internal(error: Exception) -> str:
+    from pipelines.inbox import where
+
+    return f"Internal error: {type(error).__name__} at {where(error)}. Please report this line; it names no patient."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""What the commands print: a table for people, one JSON object for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.outcome import RunResult, plain
+from triage import NOT_FOR_CLINICAL_USE
+from triage.report.text import visible
+from triage.review import AuditState, OpenItem
+from triage.verdict import Route
+
+ROUTES = {
+    Route.ACCEPTED: ("accepted", "their measurements are in the report"),
+    Route.HUMAN_REVIEW: ("for human review", "the report says why; `brain-triage queue` lists them"),
+    Route.REFUSED: ("refused", "the report says why and what to do"),
+}
+
+
+def show_run(result: RunResult, out: Path, *, quiet: bool, as_json: bool) -> None:
+    """The end of a run; when quiet, only what needs attention."""
+    if as_json:
+        print_json(_run(result, out))
+        return
+    console = Console(highlight=False)
+    if not quiet:
+        console.print(_counts(result))
+        kept = len(result.outcomes) - result.decided_now
+        console.print(f"{result.decided_now} decided in {result.seconds:.0f} s, {kept} decided before.")
+        for reason, count in sorted(result.skipped.items()):
+            console.print(f"Left alone: {count} ({reason})", markup=False)
+        console.print(f"Report: {out / 'index.html'}", markup=False, soft_wrap=True)
+    for warning in result.warnings:
+        Console(stderr=True).print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    if result.cut_short:
+        Console(stderr=True).print("Interrupted. Decided cases are kept; run again to continue.", style="yellow")
+
+
+def show_queue(items: Sequence[OpenItem], *, as_json: bool) -> None:
+    """The cases that wait, in the order in which they should be seen."""
+    if as_json:
+        print_json({"schema": "brain-triage/queue/1", "items": [_item(item) for item in items]})
+        return
+    console = Console(highlight=False)
+    if not items:
+        console.print("No case waits for a human.")
+        return
+    table = Table("case", "route", "doubt", "waits", "reason", "what to do")
+    for item in items:
+        waits = _since(datetime.now(UTC) - item.waiting_since)
+        texts = (item.pseudonym, item.route.value, f"{item.doubt:.3g}", waits, item.reason, item.action)
+        table.add_row(*(visible(text).replace("[", r"\[") for text in texts))
+    console.print(table)
+
+
+def show_audit(state: AuditState, *, as_json: bool) -> None:
+    """Whether the audit trail is whole, and the digest to note down."""
+    if as_json:
+        broken = {"row": state.broken.sequence, "why": state.broken.why} if state.broken else None
+        print_json({"schema": "brain-triage/audit/1", "rows": state.rows, "head": state.head, "broken": broken})
+        return
+    console = Console(highlight=False)
+    if state.broken:
+        console.print(f"The audit trail is broken at row {state.broken.sequence}: {state.broken.why}.", style="red")
+        return
+    console.print(f"The audit trail is whole: {state.rows} rows, head {state.head}.", soft_wrap=True)
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object, ASCII, on standard output."""
+    print(json.dumps(content, indent=1, allow_nan=False))
+
+
+def _counts(result: RunResult) -> Table:
+    table = Table(title=NOT_FOR_CLINICAL_USE, title_justify="left", show_header=False)
+    table.add_column(justify="right")
+    for route, (name, hint) in ROUTES.items():
+        count = result.counts[route]
+        table.add_row(str(count), name, hint if count else "")
+    return table
+
+
+def _run(result: RunResult, out: Path) -> dict[str, Any]:
+    return {
+        "schema": "brain-triage/run/1",
+        "status": "interrupted" if result.cut_short else "finished",
+        "exit_status": result.exit_status,
+        "counts": result.counts,
+        "decided_now": result.decided_now,
+        "left_alone": dict(result.skipped),
+        "seconds": round(result.seconds, 3),
+        "bundle": {"name": result.bundle.name, "version": result.bundle.version, "digest": result.bundle.digest},
+        "report": str(out / "index.html"),
+        "warnings": list(result.warnings),
+        "cases": [{**outcome.as_json(), "decided_before": outcome.kept} for outcome in result.outcomes],
+    }
+
+
+def _item(item: OpenItem) -> dict[str, Any]:
+    return {
+        "pseudonym": item.pseudonym,
+        "route": item.route.value,
+        "doubt": plain(item.doubt),
+        "reason": item.reason,
+        "action": item.action,
+        "bundle_digest": item.bundle_digest,
+        "waiting_since": item.waiting_since.isoformat(),
+    }
+
+
+def _since(waited: timedelta) -> str:
+    minutes = max(0, int(waited.total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"

@@ -1,0 +1,168 @@
+"""One run over an inbox: opens what the cases are worked with, works through them, closes with the pages of the run."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from pipelines.folders import locked, replace_file, unwritable
+from pipelines.inbox import Desk, run_inbox
+from pipelines.logs import open_log, quiet_libraries
+from pipelines.outcome import Outcome, RunResult
+from pipelines.progress import Watch
+from pipelines.run_case import Tools
+from pipelines.settings import Settings
+from pipelines.tracking import TrackedRun, run_params, run_store, run_tags
+from triage.case import Inventory
+from triage.errors import TriageError
+from triage.ports import Queue, Writer
+from triage.review import open_queue
+
+INDEX = "index.html"
+TABLE = "cases.csv"
+
+
+def gather_tools(settings: Settings, queue: Queue) -> Tools:
+    """The product as it is shipped: real reading, the engine and the gate of the bundle, the writers asked for."""
+    if settings.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch loads, which is below
+    from triage.gate.operating_point import load_gate
+    from triage.gate.rules import refuse
+    from triage.intake import read_volume
+
+    from pipelines.engine import load_engine
+    from triage.report import WRITERS
+
+    engine = load_engine(settings.bundle, device=settings.device)
+    return Tools(
+        read=partial(read_volume, limits=settings.limits),
+        engine=engine,
+        gate=load_gate(settings.bundle),
+        refuse=refuse,
+        writers=chosen_writers(WRITERS, settings.writers),
+        queue=queue,
+        seed=settings.seed,
+    )
+
+
+def find_cases(inbox: Path, settings: Settings) -> Inventory:
+    """What lies in an inbox, under pseudonyms."""
+    from triage.intake import take_inventory
+
+    from triage.dicom.deid import Pseudonyms, load_or_create_key
+
+    pseudonyms = Pseudonyms(key=load_or_create_key(settings.pseudonym_key))
+    return take_inventory(inbox, pseudonyms=pseudonyms, limits=settings.limits)
+
+
+def chosen_writers(writers: Mapping[str, Writer], names: Sequence[str] | None) -> Mapping[str, Writer]:
+    """The writers of the formats asked for; all when none is named. report.json is always among them."""
+    unknown = sorted(set(names or ()) - set(writers))
+    if unknown:
+        raise TriageError(
+            f"There is no output format {', '.join(unknown)}.", do=f"Known formats: {', '.join(writers)}."
+        )
+    return {name: write for name, write in writers.items() if names is None or name in {*names, "json"}}
+
+
+def run(
+    inbox: Path,
+    settings: Settings,
+    watch: Watch,
+    *,
+    gather: Callable[[Settings, Queue], Tools] = gather_tools,
+    find: Callable[[Path, Settings], Inventory] = find_cases,
+) -> RunResult:
+    """Decide every case of an inbox. Raises TriageError when the run itself cannot go on."""
+    _check_places(inbox, settings)
+    with (
+        locked(settings.out),
+        open_log(settings.log) as log,
+        quiet_libraries(),
+        closing(open_queue(settings.review_database)) as queue,
+    ):
+        tools = gather(settings, queue)
+        desk = Desk(tools=tools, out=settings.out, log=log, enter=watch.enter)
+        with _tracked(settings, tools) as tracked:
+            result = _work_through(find(inbox, settings), desk, watch)
+            index = _write_pages(result, settings, tools)
+            if tracked is not None:
+                files = (index,) if settings.tracking.report else ()
+                tracked.finish("KILLED" if result.cut_short else "FINISHED", result, files)
+        warnings = (tracked.warning,) if tracked and tracked.warning else ()
+        log.info("run_ended", audit_head=queue.audit_head(), warnings=warnings, **result.counts)
+    return replace(result, warnings=warnings)
+
+
+def _work_through(inventory: Inventory, desk: Desk, watch: Watch) -> RunResult:
+    """Every input once; Ctrl-C ends it after what is decided so far."""
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    outcomes: list[Outcome] = []
+    cut_short = False
+    watch.begin(len(inventory.cases) + len(inventory.refused))
+    try:
+        for outcome in run_inbox(inventory, desk):
+            outcomes.append(outcome)
+            watch.done(outcome)
+    except KeyboardInterrupt:
+        cut_short = True
+    except OSError as error:
+        raise unwritable(desk.out, error) from error
+    return RunResult(
+        bundle=desk.tools.engine.bundle,
+        outcomes=tuple(outcomes),
+        skipped=inventory.skipped,
+        started_at=started_at,
+        seconds=time.perf_counter() - started,
+        cut_short=cut_short,
+    )
+
+
+def _write_pages(result: RunResult, settings: Settings, tools: Tools) -> Path:
+    """index.html and cases.csv over all that lies in the output folder; gives the first."""
+    from triage.report import write_cases_csv, write_index
+    from triage.report.summary import RunSummary, load_cases
+
+    cases, unreadable = load_cases(settings.out)
+    summary = RunSummary(
+        finished=datetime.now(UTC),
+        bundle=result.bundle,
+        promise=tools.promise,
+        seconds=result.seconds,
+        cases=cases,
+        unreadable=unreadable,
+        skipped=result.skipped,
+        settings=run_params(settings),
+    )
+    index, table = settings.out / INDEX, settings.out / TABLE
+    replace_file(index, partial(write_index, summary))
+    replace_file(table, partial(write_cases_csv, cases))
+    return index
+
+
+@contextmanager
+def _tracked(settings: Settings, tools: Tools) -> Iterator[TrackedRun | None]:
+    """The run in MLflow, if it is asked for; marked as failed when the run fails."""
+    if not settings.tracking.on:
+        yield None
+        return
+    tracked = TrackedRun(run_store(settings))
+    tracked.start(params=run_params(settings), tags=run_tags(tools.engine.bundle))
+    try:
+        yield tracked
+    except BaseException as error:
+        tracked.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+
+
+def _check_places(inbox: Path, settings: Settings) -> None:
+    """What a run writes must not lie where it reads: the next run would take it for patients."""
+    if not inbox.is_dir():
+        raise TriageError("The inbox is not a folder.", do="Give the folder that holds the DICOM or NIfTI files.")
+    for name, option, place in (("output", "--out", settings.out), ("state", "--state", settings.state_folder)):
+        if place.resolve().is_relative_to(inbox.resolve()):
+            raise TriageError(f"The {name} folder lies in the inbox.", do=f"Give one outside it with {option}.")
