@@ -32,9 +32,9 @@ def gather_tools(settings: Settings, queue: Queue) -> Tools:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch loads, which is below
     from triage.gate.operating_point import load_gate
     from triage.gate.rules import refuse
-    from triage.intake import read_volume
 
     from pipelines.engine import load_engine
+    from triage.intake import read_volume
     from triage.report import WRITERS
 
     engine = load_engine(settings.bundle, device=settings.device)
@@ -51,9 +51,8 @@ def gather_tools(settings: Settings, queue: Queue) -> Tools:
 
 def find_cases(inbox: Path, settings: Settings) -> Inventory:
     """What lies in an inbox, under pseudonyms."""
-    from triage.intake import take_inventory
-
     from triage.dicom.deid import Pseudonyms, load_or_create_key
+    from triage.intake import take_inventory
 
     pseudonyms = Pseudonyms(key=load_or_create_key(settings.pseudonym_key))
     return take_inventory(inbox, pseudonyms=pseudonyms, limits=settings.limits)
@@ -124,7 +123,8 @@ def _work_through(inventory: Inventory, desk: Desk, watch: Watch) -> RunResult:
 
 def _write_pages(result: RunResult, settings: Settings, tools: Tools) -> Path:
     """index.html and cases.csv over all that lies in the output folder; gives the first."""
-    from triage.report import write_cases_csv, write_index
+    from triage.report.as_csv import write_cases_csv
+    from triage.report.as_html import write_index
     from triage.report.summary import RunSummary, load_cases
 
     cases, unreadable = load_cases(settings.out)

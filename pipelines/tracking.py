@@ -4,6 +4,7 @@ Nothing here can stop or delay a run by more than a few seconds: MLflow works in
 decided, and what it cannot do ends as one warning. No patient is in it: pseudonyms and numbers, and the run's report.
 """
 
+import hashlib
 import math
 import os
 import threading
@@ -21,12 +22,12 @@ from triage.verdict import BundleId
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PATIENCE_S = 10.0
-"""How long a run waits at its end for a store that has not answered until then."""
 UPLOAD_S = 60.0
 """How long a store that answers may take for the results."""
 UNTRACKED = {"out", "state", "bundle", "review_url", "tracking"}
 """Settings that name places of this machine."""
+
+PLACE = "place"
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -40,11 +41,17 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """Where MLflow keeps runs. artifacts: folder for their files, None when a server decides."""
+    """Where MLflow keeps runs. artifacts: folder for their files, None when a server decides.
+
+    place: of which output folder the run is; opening a run closes those that died there.
+    patience_s: how long a run waits at its end for a store that has not answered until then.
+    """
 
     uri: str
     artifacts: Path | None
     experiment: str
+    place: str
+    patience_s: float
 
 
 class TrackedRun:
@@ -64,7 +71,7 @@ class TrackedRun:
     def finish(self, status: str, result: RunResult | None = None, files: Sequence[Path] = ()) -> None:
         """Log what came out and close the run, within the time a store may take. status: as MLflow calls it."""
         if self._work is not None:
-            self._work.join(PATIENCE_S)
+            self._work.join(self._store.patience_s)
         if self.run_id is None:
             self.warning = self.warning or self._lost("it did not answer in time")
             return
@@ -78,10 +85,13 @@ class TrackedRun:
         from mlflow.entities import Param
 
         client = MlflowClient(tracking_uri=self._store.uri)
+        experiment = _experiment(client, self._store)
+        _close_dead_runs(client, experiment, self._store.place)
         run = client.create_run(
-            _experiment(client, self._store),
+            experiment,
             tags={
                 **tags,
+                PLACE: self._store.place,
                 "mlflow.user": "operator",  # else the account of the machine
                 "mlflow.source.name": "brain-triage run",
                 "mlflow.source.type": "LOCAL",
@@ -112,7 +122,10 @@ class TrackedRun:
         return thread
 
     def _lost(self, why: str) -> str:
-        return f"This run is not (wholly) in MLflow: {why}. Its results are complete all the same."
+        return (
+            f"MLflow did not take this run ({why}); its results are complete all the same. "
+            "Check MLFLOW_TRACKING_URI, or run with --no-tracking."
+        )
 
 
 def run_store(settings: Settings) -> Store:
@@ -120,7 +133,13 @@ def run_store(settings: Settings) -> Store:
     uri = settings.tracking_uri
     remote = uri.startswith(("http://", "https://"))
     artifacts = None if remote else settings.state_folder.absolute() / "artifacts"
-    return Store(uri=uri, artifacts=artifacts, experiment=settings.tracking.experiment)
+    return Store(
+        uri=uri,
+        artifacts=artifacts,
+        experiment=settings.tracking.experiment,
+        place=hashlib.sha256(str(settings.out.resolve()).encode()).hexdigest()[:16],
+        patience_s=60.0 if uri.startswith("sqlite:") else 15.0,  # MLflow's own load takes seconds on a busy machine
+    )
 
 
 def run_params(settings: Settings) -> dict[str, Any]:
@@ -178,6 +197,13 @@ def _log_result(client: "MlflowClient", run_id: str, result: RunResult) -> None:
     client.log_dict(run_id, dict(result.skipped), "left_alone.json")
     if result.outcomes:
         client.log_table(run_id, case_table(result.outcomes), "cases.json")
+
+
+def _close_dead_runs(client: "MlflowClient", experiment: str, place: str) -> None:
+    """Runs of this output folder that still look alive: its lock is ours, so they were killed."""
+    alive = client.search_runs([experiment], f"attributes.status = 'RUNNING' and tags.\"{PLACE}\" = '{place}'")
+    for run in alive:
+        client.set_terminated(run.info.run_id, status="KILLED")
 
 
 def _experiment(client: "MlflowClient", store: Store) -> str:

@@ -78,7 +78,7 @@ def test_a_settlement_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) 
         assert [item.pseudonym for item in queue.open_items()] == ["case-1"]
 
 
-@pytest.mark.parametrize("url", ["not a url", "sqlite:////nowhere/at/all/review.db", "postgresql+nodriver://h/d"])
+@pytest.mark.parametrize("url", ["not a url", "sqlite:////dev/null/review.db", "postgresql+nodriver://h/d"])
 def test_a_database_that_cannot_be_opened_is_an_error_that_says_what_to_do(url: str) -> None:
     with pytest.raises(TriageError) as error:
         open_queue(url)
