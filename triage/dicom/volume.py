@@ -1,0 +1,64 @@
+"""A series to a volume in RAS+: the one place where DICOM's LPS+ is turned, and where values are judged."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from triage.case import Format, Series, SourceFile, Volume
+from triage.dicom.decode import decode_series, read_unchanged
+from triage.dicom.header import quiet_pydicom
+from triage.dicom.limits import ReadLimits
+from triage.errors import Code, Refusal
+
+LARGEST_VALUE = 1e20
+SATURATED_SHARE = 0.2
+"""Of the voxels above the minimum, this share at the maximum means a clipped image, or a mask."""
+
+
+def ras_from_lps(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(4, 4) index to LPS+ mm into index to RAS+ mm, and back: DICOM's x and y grow to the patient's left and back."""
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+def decode_dicom(files: Sequence[SourceFile], out: Path, *, slices: int, limits: ReadLimits) -> Volume:
+    """The volume of a DICOM series; its array is a memory map of `out`. Meant for the confined process."""
+    array, affine_lps = decode_series(files, out, slices=slices, limits=limits)
+    check_values(array)
+    return Volume(array=array, affine=ras_from_lps(affine_lps))
+
+
+def check_values(array: NDArray[np.float32]) -> None:
+    """Refuse values that are no image: not finite, constant, or saturated."""
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high) and max(abs(low), abs(high)) < LARGEST_VALUE):
+        raise _bad("The image holds values that are no finite numbers.")  # one NaN makes min and max NaN
+    if low == high:
+        raise _bad("The image has one value everywhere.")
+    share = np.count_nonzero(array == high) / np.count_nonzero(array > low)
+    if not share < SATURATED_SHARE:
+        raise _bad(f"The image is saturated: {share:.0%} of what is not background has the largest value.")
+
+
+def read_source_headers(series: Series, *, limits: ReadLimits | None = None) -> list[Dataset]:
+    """The headers of a DICOM series without pixels, in slice order; one for an enhanced file. For DICOM SEG.
+
+    The bytes must be those of the inventory.
+    """
+    if series.format is Format.NIFTI:
+        raise ValueError("a NIfTI file has no DICOM header")
+    max_bytes = (limits or ReadLimits()).file_bytes
+    with quiet_pydicom():
+        return [_header(read_unchanged(file, max_bytes=max_bytes)) for file in series.files]
+
+
+def _header(data: bytes) -> Dataset:
+    return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+
+
+def _bad(message: str) -> Refusal:
+    return Refusal(Code.BAD_VALUES, message, do="Look at the series in the archive; send the original.")
