@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
 from scipy.ndimage import affine_transform, gaussian_filter, gaussian_gradient_magnitude
 
 from triage.anatomy import LESION, N_CLASSES
 from triage.case import Case, Format, NotChosen, RefusedInput, Series, SourceFile, Volume, Weighting
+from triage.dicom.write import write_classic_series, write_enhanced_series
 from triage.errors import Code
 from triage.verdict import (
     BundleId,
@@ -154,6 +156,23 @@ def a_case(pseudonym: str = "case-3f9a2c71", **changes: Any) -> Case:
         ),
     )
     return replace(case, **changes)
+
+
+def a_written_case(
+    folder: Path, pseudonym: str = "case-3f9a2c71", *, enhanced: bool = False, volume: Volume | None = None
+) -> Case:
+    """A case whose series lies as DICOM in the folder, with the pixels of the volume, `a_volume` unless told."""
+    volume = a_volume() if volume is None else volume
+    paths = (write_enhanced_series if enhanced else write_classic_series)(volume, folder)
+    i, j, k = volume.array.shape
+    series = a_series(
+        format=Format.ENHANCED if enhanced else Format.CLASSIC,
+        files=tuple(SourceFile(path=p, sha256=hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths),
+        uid=str(dcmread(paths[0], stop_before_pixels=True).SeriesInstanceUID),
+        shape=(i, j, k),
+        spacing_mm=volume.spacing_mm,
+    )
+    return a_case(pseudonym, structural=series)
 
 
 def a_refused_input(pseudonym: str = "case-b07d55e0", code: Code = Code.MISSING_SLICE, **changes: Any) -> RefusedInput:

@@ -7,8 +7,14 @@ are made from what the writers left on disk, so a second run shows the cases tha
 from collections.abc import Mapping
 
 from triage.ports import Writer
+from triage.report.as_dicom_seg import as_dicom_seg
 from triage.report.as_figures import as_figures
 from triage.report.as_json import as_json
 from triage.report.as_nifti import as_nifti
 
-WRITERS: Mapping[str, Writer] = {"json": as_json, "nifti": as_nifti, "figures": as_figures}
+WRITERS: Mapping[str, Writer] = {
+    "json": as_json,
+    "nifti": as_nifti,
+    "figures": as_figures,
+    "dicom_seg": as_dicom_seg,
+}

@@ -93,7 +93,7 @@ def load_cases(out: Path) -> tuple[tuple[DecidedCase, ...], tuple[str, ...]]:
     for path in sorted(out.glob(f"[!.]*/{REPORT}")):
         try:
             cases.append(load_case(path.parent))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             unreadable.append(path.parent.name)
     return tuple(cases), tuple(unreadable)
 
@@ -101,7 +101,7 @@ def load_cases(out: Path) -> tuple[tuple[DecidedCase, ...], tuple[str, ...]]:
 def load_case(folder: Path) -> DecidedCase:
     """One case from its folder; a null number becomes NaN again."""
     document = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    if document["schema_version"].partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
+    if str(document["schema_version"]).partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
         raise ValueError(f"report.json has version {document['schema_version']}, this program reads {SCHEMA_VERSION}")
     rows = [_measurement(row) for row in document["measurements"]]
     return DecidedCase(
