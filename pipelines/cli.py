@@ -69,8 +69,11 @@ def run(
         }
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped container ends as cleanly as Ctrl-C
-    with watching(quiet=quiet or as_json) as watch:
-        result = run_inbox(inbox, settings, watch)
+    try:
+        with watching(quiet=quiet or as_json) as watch:
+            result = run_inbox(inbox, settings, watch)
+    except KeyboardInterrupt:
+        raise TriageError("Interrupted.", do="Decided cases are kept; run again to continue.") from None
     show_run(result, settings.out, quiet=quiet, as_json=as_json)
     return result.exit_status
 
@@ -118,8 +121,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return app(arguments, standalone_mode=False) or 0
     except TriageError as error:
         complaint = str(error)
-    except (KeyboardInterrupt, typer.Abort):
-        complaint = "Interrupted. Decided cases are kept; run again to continue."
     except Exception as error:  # any: a traceback may name a patient
         if (show := getattr(error, "show", None)) is not None:  # a command line that typer does not understand
             show()

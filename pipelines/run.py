@@ -87,14 +87,29 @@ def run(
         tools = gather(settings, queue)
         desk = Desk(tools=tools, out=settings.out, log=log, enter=watch.enter)
         with _tracked(settings, tools) as tracked:
-            result = _work_through(find(inbox, settings), desk, watch)
-            index = _write_pages(result, settings, tools)
+            inventory = find(inbox, settings)
+            _check_found(inventory)
+            try:
+                result = _work_through(inventory, desk, watch)
+                index = _write_pages(result, settings, tools)
+            except OSError as error:
+                raise unwritable(settings.out, error) from error
             if tracked is not None:
                 files = (index,) if settings.tracking.report else ()
                 tracked.finish("KILLED" if result.cut_short else "FINISHED", result, files)
         warnings = (tracked.warning,) if tracked and tracked.warning else ()
         log.info("run_ended", audit_head=queue.audit_head(), warnings=warnings, **result.counts)
     return replace(result, warnings=warnings)
+
+
+def _check_found(inventory: Inventory) -> None:
+    """An inbox without a case is a mistake of its address, not a run that went well."""
+    if inventory.cases or inventory.refused:
+        return
+    left = "; ".join(f"{reason}: {count}" for reason, count in inventory.skipped.items()) or "nothing"
+    raise TriageError(
+        f"The inbox holds no case. Left alone: {left}.", do="Give the folder that holds the MR images, DICOM or NIfTI."
+    )
 
 
 def _work_through(inventory: Inventory, desk: Desk, watch: Watch) -> RunResult:
@@ -109,8 +124,6 @@ def _work_through(inventory: Inventory, desk: Desk, watch: Watch) -> RunResult:
             watch.done(outcome)
     except KeyboardInterrupt:
         cut_short = True
-    except OSError as error:
-        raise unwritable(desk.out, error) from error
     return RunResult(
         bundle=desk.tools.engine.bundle,
         outcomes=tuple(outcomes),
@@ -161,8 +174,6 @@ def _tracked(settings: Settings, tools: Tools) -> Iterator[TrackedRun | None]:
 
 def _check_places(inbox: Path, settings: Settings) -> None:
     """What a run writes must not lie where it reads: the next run would take it for patients."""
-    if not inbox.is_dir():
-        raise TriageError("The inbox is not a folder.", do="Give the folder that holds the DICOM or NIfTI files.")
     for name, option, place in (("output", "--out", settings.out), ("state", "--state", settings.state_folder)):
         if place.resolve().is_relative_to(inbox.resolve()):
             raise TriageError(f"The {name} folder lies in the inbox.", do=f"Give one outside it with {option}.")

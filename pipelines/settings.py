@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,8 +119,9 @@ def load_settings(file: Path | None = None) -> Settings:
 
 def known_settings() -> list[str]:
     """Every setting by its full name."""
-    own = [name for name in Settings.model_fields if name != "tracking"]
-    return sorted(own + [f"tracking.{name}" for name in Tracking.model_fields])
+    sections = {"tracking": tuple(Tracking.model_fields), "limits": tuple(f.name for f in fields(ReadLimits))}
+    own = [name for name in Settings.model_fields if name not in sections]
+    return sorted(own + [f"{section}.{name}" for section, names in sections.items() for name in names])
 
 
 def _validated(content: Mapping[str, Any], *, where: str) -> Settings:
@@ -133,4 +135,5 @@ def _validated(content: Mapping[str, Any], *, where: str) -> Settings:
 
 
 def _complaint(error: ErrorDetails) -> str:
-    return "not a known setting" if error["type"] == "extra_forbidden" else error["msg"]
+    unknown = error["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+    return "not a known setting" if unknown else error["msg"]
