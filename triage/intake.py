@@ -25,6 +25,7 @@ from triage.nifti import is_label_name, read_nifti_header, stem_of, weighting_of
 __all__ = ["ReadLimits", "read_volume", "take_inventory"]
 
 _LABELS = "label maps and masks"
+_INTERNAL = Refusal(Code.INTERNAL, "The study met an error of this program.", do="Look at it by hand; report the error.")
 
 
 def take_inventory(root: Path, *, pseudonyms: Pseudonyms, limits: ReadLimits | None = None) -> Inventory:
@@ -151,7 +152,11 @@ def _take_dicom(paths: Iterable[Path], findings: _Findings, limits: ReadLimits) 
         if study.conflict:
             findings.refuse(pseudonym, study.content_sha256, study.conflict, len(study.headers))
         else:
-            candidates, rejected = candidates_of(study, findings.pseudonyms)
+            try:
+                candidates, rejected = candidates_of(study, findings.pseudonyms)
+            except Exception:  # one study that meets an error of ours must not take the others with it
+                findings.refuse(pseudonym, study.content_sha256, _INTERNAL, len(study.headers))
+                continue
             findings.settle(pseudonym, candidates, rejected, study.content_sha256)
 
 

@@ -64,13 +64,18 @@ def read_nifti_header(path: Path, *, pseudonyms: Pseudonyms, limits: ReadLimits)
         digest = sha256_of(file)
         file.seek(0)
         head = _head(file.read(_HEADER_BYTES))
-    image = _image(head, path)
-    if "intent_code" in image.header and int(image.header["intent_code"]) == _INTENT_LABEL:
-        return None
-    shape = _shape(image, limits)
-    affine = _affine(image)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    _check_geometry(affine, shape, spacing)
+    try:
+        image = _image(head, path)
+        if "intent_code" in image.header and int(image.header["intent_code"]) == _INTENT_LABEL:
+            return None
+        shape = _shape(image, limits)
+        affine = _affine(image)
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        _check_geometry(affine, shape, spacing)
+    except Refusal:
+        raise
+    except Exception as error:  # nibabel raises what the fields of a header make it raise
+        raise _invalid("The header of the file cannot be read.") from error
     return Series(
         uid=digest,
         pseudonym=pseudonyms.of("nifti", digest),
@@ -131,11 +136,7 @@ def _image(raw: bytes, path: Path) -> SpatialImage:
         kind = nib.MGHImage
     else:
         kind = nib.Nifti2Image if raw[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
-    try:
-        holder = kind.make_file_map({"image": io.BytesIO(raw)})
-        image: SpatialImage = kind.from_file_map(holder)
-    except Exception as error:  # nibabel raises what its header fields make it raise
-        raise _invalid("The header of the file cannot be read.") from error
+    image: SpatialImage = kind.from_file_map(kind.make_file_map({"image": io.BytesIO(raw)}))
     return image
 
 

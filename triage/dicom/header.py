@@ -83,6 +83,8 @@ def parse_header(file: BinaryIO, path: Path, *, limits: ReadLimits) -> Header | 
     if head[128:132] != b"DICM":
         raise Refusal(Code.NOT_DICOM, "A file is no DICOM file.", do="Check what it is; it was not read.")
     meta = read_meta(head)
+    if not meta.sop_class:
+        raise _invalid("The file does not name its SOP class.")
     if meta.sop_class not in (MRImageStorage, EnhancedMRImageStorage):
         return NotOurs(kind=NOT_OURS.get(meta.sop_class, OTHER))
     if meta.transfer_syntax not in TRANSFER_SYNTAXES:
@@ -132,6 +134,8 @@ def _header(dataset: Dataset, layout: Layout, source: SourceFile, *, enhanced: b
     try:
         if layout.fault:
             raise layout.fault
+        if raw_text(dataset, "SOPClassUID") != (EnhancedMRImageStorage if enhanced else MRImageStorage):
+            raise _invalid("The file meta information and the data set name different SOP classes.")
         rows, columns = _grid(dataset, layout, limits)
         pixels = _pixels(dataset, layout)
         planes = planes_of(dataset, enhanced=enhanced)
