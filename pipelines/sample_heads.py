@@ -21,8 +21,8 @@ DARK, GREY, WHITE = 0.25, 0.62, 0.86
 """About where CSF, grey and white matter lie in the template, which is scaled to [0, 1]."""
 SHARPENING = 0.8
 """Of the way from the template's blurred tissues to crisp ones."""
-SCALP_MM = 40
-"""Margin around the brain in which its distance is known; the scalp ends well within it."""
+SCALP_MM = 28
+"""Margin around the brain; the scalp ends well within it."""
 MOVES = 4
 MOVE_DEG, MOVE_VOXELS = (4, 9), (3, 8)
 """How often, how far a moving head turns and shifts during one scan."""
@@ -67,12 +67,10 @@ class Template:
     """intensity: T1 in [0, 1.1]. white: probability of white matter. Both (X, Y, Z), 1 mm.
 
     origin_mm: RAS+ of their voxel (0, 0, 0).
-    outside_mm: distance from the brain on a 2 mm grid that starts SCALP_MM before `origin_mm` on each axis.
     """
 
     intensity: Image
     white: Image
-    outside_mm: Image
     origin_mm: NDArray[np.float32]
 
 
@@ -80,12 +78,11 @@ def acquire(head: Head, grid: Grid) -> Volume:
     """One T1 of a made-up head as the scanner would have sampled it; white matter about 1000."""
     rng = np.random.default_rng(head.seed)
     affine = affine_of(grid)
-    points = _template_points(head, grid.shape, affine, rng)
-    image = _look_up(template().intensity, points)
-    white = _look_up(template().white, points) if head.lesions else None
+    source = template(scalp=head.scalp)
+    points = _template_points(head, grid.shape, affine, rng) - source.origin_mm.reshape(3, 1, 1, 1)
+    image = _look_up(source.intensity, points)
+    white = _look_up(source.white, points) if head.lesions else None
     image = np.interp(image, (0, DARK, GREY, WHITE, 1.1), (0, *head.levels, 1.1 * head.levels[2])).astype(np.float32)
-    if head.scalp:
-        image = _with_scalp(image, points, rng)
     if white is not None:
         image = _with_lesions(image, white, affine, head.levels, rng)
     image *= np.exp(head.bias * smooth_field(grid.shape, _voxels(90, grid), rng))
@@ -109,10 +106,10 @@ def smooth_field(shape: tuple[int, ...], spacing: tuple[float, ...], rng: np.ran
         centres = np.arange(-2, np.ceil(n / step) + 3) * step
         basis = np.exp(-0.5 * ((np.arange(n)[:, None] - centres) / (0.7 * step)) ** 2)
         bases.append((basis / np.linalg.norm(basis, axis=1, keepdims=True)).astype(np.float32))
-    weights = rng.standard_normal([basis.shape[1] for basis in bases], np.float32)
-    for axis, basis in enumerate(bases):
-        weights = np.moveaxis(np.tensordot(basis, weights, (1, axis)), 0, axis)
-    return np.ascontiguousarray(weights)
+    x, y, z = bases
+    weights = rng.standard_normal([x.shape[1], y.shape[1], z.shape[1]], np.float32)
+    field: Image = np.tensordot(x, y @ (weights @ z.T), 1)
+    return field
 
 
 def rician(image: Image, sigma: float, rng: np.random.Generator) -> Image:
@@ -152,8 +149,11 @@ def phantom(grid: Grid, seed: int) -> Volume:
 
 
 @cache
-def template() -> Template:
-    """The MNI152 T1 with its tissues sharpened: an average of many heads is softer than any one of them."""
+def template(*, scalp: bool) -> Template:
+    """The MNI152 T1 with its tissues sharpened: an average of many heads is softer than any one of them.
+
+    scalp: with the layers around the brain that the template was stripped of.
+    """
     (package,) = find_spec("nilearn").submodule_search_locations  # type: ignore[union-attr,misc]
     maps = []
     for name in ("t1", "gm", "wm"):
@@ -166,28 +166,33 @@ def template() -> Template:
     sharp = tissues * tissues * tissues
     sharp /= np.maximum(sharp.sum(0), 1e-6)
     t1 += brain * np.tensordot(np.array([DARK, GREY, WHITE], np.float32), SHARPENING * (sharp - tissues), 1)
-    origin = image.affine[:3, 3] + [side.start for side in box]
-    return Template(
-        intensity=np.clip(t1, 0, 1.1), white=sharp[2], outside_mm=_outside(brain), origin_mm=origin.astype(np.float32)
-    )
+    intensity, white = (np.pad(part, SCALP_MM) for part in (np.clip(t1, 0, 1.1), sharp[2]))
+    if scalp:
+        intensity = np.where(intensity > 0.12, intensity, _layers(brain))
+    origin = image.affine[:3, 3] + [side.start - SCALP_MM for side in box]
+    return Template(intensity=intensity, white=white, origin_mm=origin.astype(np.float32))
 
 
-def _outside(brain: NDArray[np.bool_]) -> Image:
-    """Distance in mm from the brain with its fissures and base closed, at 2 mm, in a margin of `SCALP_MM`.
+def _layers(brain: NDArray[np.bool_]) -> Image:
+    """Fluid, bone with marrow, and scalp around a brain, SCALP_MM wider on each side; no face.
 
-    The scalp follows the skull's vault, so the closing is by 24 mm.
+    They lie at a distance from the brain with its fissures and base closed by 24 mm, as the vault of the skull does.
     """
     half = np.pad(brain[::2, ::2, ::2], SCALP_MM // 2)
     dilated = 2 * ndimage.distance_transform_edt(~half) <= 24
     closed = (2 * ndimage.distance_transform_edt(dilated) > 24) | half
-    distance: Image = ndimage.gaussian_filter(2 * ndimage.distance_transform_edt(~closed).astype(np.float32), 1.0)
-    return distance
+    distance = ndimage.gaussian_filter(2 * ndimage.distance_transform_edt(~closed).astype(np.float32), 1.0)
+    shape = tuple(n + 2 * SCALP_MM for n in brain.shape)
+    fine = ndimage.affine_transform(distance, np.full(3, 0.5), output_shape=shape, order=1, mode="nearest")
+    texture = 1 + 0.15 * smooth_field(fine.shape, (6, 6, 6), np.random.default_rng(0))
+    layers: Image = np.interp(fine, LAYERS_MM, LAYER_LEVELS).astype(np.float32) * texture
+    return layers
 
 
 def _template_points(
     head: Head, shape: tuple[int, int, int], affine: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """(3, X, Y, Z) template voxel that each voxel of the grid shows."""
+    """(3, X, Y, Z) place in the template, RAS+ mm, that each voxel of the grid shows."""
     to_template = np.diag(1 / np.array(head.scale)) @ _rotation(head.turn_deg)
     mm = _millimetres(shape, affine)
     points = np.tensordot(to_template.astype(np.float32), mm, 1)
@@ -195,17 +200,7 @@ def _template_points(
     for sd, reach_mm in zip(head.warp_mm, (38, 13), strict=True):
         for axis in range(3):
             points[axis] += sd * smooth_field(shape, tuple(reach_mm / spacing), rng)
-    points -= template().origin_mm.reshape(3, 1, 1, 1)
     return points
-
-
-def _with_scalp(image: Image, points: NDArray[np.float32], rng: np.random.Generator) -> Image:
-    """Fluid, bone with marrow and scalp around the brain, as layers at a distance from it; no face."""
-    depth = _look_up(template().outside_mm, (points + SCALP_MM) / 2, outside=99)
-    depth += 0.5 * smooth_field(image.shape, (25, 25, 25), rng)
-    shell = np.interp(depth, LAYERS_MM, LAYER_LEVELS).astype(np.float32)
-    shell *= 1 + 0.15 * smooth_field(image.shape, (6, 6, 6), rng)
-    return np.where(image > 0.12, image, shell)
 
 
 def _with_lesions(
@@ -243,8 +238,8 @@ def _nudged(array: Image, axis: int, rng: np.random.Generator) -> Image:
     return nudged
 
 
-def _look_up(image: Image, points: NDArray[np.floating], outside: float = 0) -> Image:
-    values: Image = ndimage.map_coordinates(image, points, order=1, cval=outside, output=np.float32)
+def _look_up(image: Image, points: NDArray[np.floating]) -> Image:
+    values: Image = ndimage.map_coordinates(image, points, order=1, output=np.float32)
     return values
 
 
