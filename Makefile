@@ -24,6 +24,7 @@ help: ## list these targets
 	@echo "  make run DICOM=/some/folder OUT=/some/place   reads your own DICOM or NIfTI"
 
 setup: $(READY) ## make .venv and install the project in it (implied by the others)
+	@echo "Ready: $(VENV)"
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
@@ -31,20 +32,21 @@ $(READY): pyproject.toml
 	  echo "Name another one: make setup PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing into $(VENV); the first time takes a few minutes."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "  torch"
 	@$(MAKE) --no-print-directory torch
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@echo "  everything else"
+	@$(BIN)/python -m pip install -qq --editable '.[dev]'
 	@touch $@
-	@echo "Ready."
 
 # Where pip's own configuration knows a CPU build it is taken; then PyTorch's CPU index; then what the platform has.
 torch:
 ifeq ($(TORCH_BUILD),)
-	@$(BIN)/python -m pip install --quiet 'torch==$(TORCH_VERSION)'
+	@$(BIN)/python -m pip install -qq 'torch==$(TORCH_VERSION)'
 else
-	@$(BIN)/python -m pip install --quiet --no-deps 'torch==$(TORCH_VERSION)+$(TORCH_BUILD)' 2>/dev/null \
-	|| $(BIN)/python -m pip install --quiet --no-deps --retries 1 --timeout 30 'torch==$(TORCH_VERSION)' \
+	@$(BIN)/python -m pip install -qq --no-deps 'torch==$(TORCH_VERSION)+$(TORCH_BUILD)' 2>/dev/null \
+	|| $(BIN)/python -m pip install -qq --no-deps --retries 1 --timeout 30 'torch==$(TORCH_VERSION)' \
 	     --index-url https://download.pytorch.org/whl/$(TORCH_BUILD) 2>/dev/null \
-	|| $(BIN)/python -m pip install --quiet 'torch==$(TORCH_VERSION)'
+	|| $(BIN)/python -m pip install -qq 'torch==$(TORCH_VERSION)'
 endif
 
 # Status 2 says that some inputs were refused. They are in the report and in the queue, so this target has done its work;

@@ -10,8 +10,10 @@ from pydicom.uid import EnhancedMRImageStorage, SecondaryCaptureImageStorage
 
 from pipelines.sample import AXIAL, CORONAL, EXPECTED, HALF_OUT, NOTE, PATIENTS, SAGITTAL, make_sample_inbox
 from pipelines.sample_heads import Grid, Head, acquire, affine_of, moved, phantom, rician, smooth_field
-from triage.case import Volume
+from triage.case import Volume, Weighting
+from triage.dicom.deid import Pseudonyms
 from triage.errors import Code, TriageError
+from triage.intake import take_inventory
 from triage.verdict import Route
 
 COARSE = Grid(axes="LPS", shape=(64, 80, 64), spacing_mm=(3.0, 3.0, 3.0))
@@ -79,6 +81,14 @@ def test_one_slice_in_the_middle_is_missing(inbox: Path) -> None:
     assert np.sort(np.unique(gaps.round(3))).tolist() == [1.0, 2.0]
     assert (gaps > 1.5).sum() == 1
     assert len(headers) / 3 < int(np.argmax(gaps)) < 2 * len(headers) / 3
+
+
+def test_the_reader_takes_what_is_fine_and_refuses_the_rest(inbox: Path) -> None:
+    inventory = take_inventory(inbox, pseudonyms=Pseudonyms(key=bytes(32)))
+
+    assert [case.structural.weighting for case in inventory.cases] == [Weighting.T1]
+    assert {refused.code for refused in inventory.refused} == {EXPECTED["hana"], Code.ARCHIVE}
+    assert sum(inventory.skipped.values()) == 1
 
 
 def test_a_patient_is_said_to_be_made_up(inbox: Path) -> None:
