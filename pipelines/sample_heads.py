@@ -37,7 +37,8 @@ class Head:
 
     scale: per axis (R, A, S). turn_deg: about the same axes. warp_mm: SD of the large and of the small deformation.
     levels: CSF, grey and white matter, WHITE = 1. noise: SD in each receiver channel, of white matter.
-    bias: SD of the log receive field. lesions: a mass with oedema and scattered white-matter lesions.
+    bias: SD of the log receive field. scalp: and skull, which the template lacks. lesions: a mass with oedema and
+    scattered white-matter lesions.
     """
 
     seed: int

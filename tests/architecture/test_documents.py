@@ -1,5 +1,6 @@
 """What the documents tell a newcomer to type or to open is there."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -66,3 +67,23 @@ def test_setup_refuses_a_python_that_will_not_do(
     assert run.returncode != 0
     assert ("asked for an environment" in run.stdout) is accepted
     assert ("needs Python 3.11, 3.12 or 3.13" in run.stderr) is not accepted
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_ci_ends_with_the_closing_line_of_pytest_and_the_status_of_make(
+    tmp_path: Path, repository: Path, status: int
+) -> None:
+    closing = f"===== {status} failed, 3 passed in 1.00s ====="
+    (tmp_path / ".ci").mkdir()
+    for name in ("run", "debian-packages"):
+        (tmp_path / ".ci" / name).write_text((repository / ".ci" / name).read_text())
+    (tmp_path / "Makefile").write_text(f'check:\n\t@echo "{closing}"\n\t@echo "something else"; exit {status}\n')
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "apt-get").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "bin" / "apt-get").chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    command = ["bash", str(tmp_path / ".ci" / "run")]
+    run = subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+
+    assert run.stdout.splitlines()[-1] == closing
+    assert (run.returncode != 0) is (status != 0)
