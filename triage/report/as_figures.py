@@ -32,8 +32,8 @@ def as_figures(report: Report, folder: Path) -> None:
     for view, layers in panels.items():
         for name, layer in layers.items():
             layer.save(out / layer_name(view, name), optimize=True)
-    columns = [[_marked(_laid_over(layers, top), view) for top in layers] for view, layers in panels.items()]
-    _montage(columns).save(out / MONTAGE, optimize=True)
+    rows = [[_marked(_laid_over(layers, top), view) for top in layers] for view, layers in panels.items()]
+    _montage(rows).save(out / MONTAGE)
     _thumbnail(_laid_over(panels[VIEWS[0]], SEGMENTATION)).save(out / THUMBNAIL, optimize=True)
 
 

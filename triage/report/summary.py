@@ -42,6 +42,7 @@ class RunSummary:
     """Facts of one run. finished: with its time zone. skipped: files left alone, counted by reason.
 
     unreadable: folders whose report.json could not be read; they are shown, since no case may be lost.
+    cut_short: the run was stopped before its end, and inputs that it did not reach are not among the cases.
     """
 
     finished: datetime
@@ -52,6 +53,7 @@ class RunSummary:
     unreadable: tuple[str, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    cut_short: bool = False
 
     def routed(self, route: Route) -> tuple[DecidedCase, ...]:
         """The cases of one route, most doubtful first, then by pseudonym."""

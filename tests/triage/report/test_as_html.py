@@ -115,6 +115,11 @@ def test_a_folder_that_cannot_be_read_is_an_alarm_on_the_page(tmp_path: Path) ->
     assert "case-broken" in html
 
 
+def test_a_run_that_was_stopped_says_that_cases_are_missing(tmp_path: Path) -> None:
+    assert "stopped before its end" in page(tmp_path, cut_short=True)
+    assert "stopped before its end" not in page(tmp_path)
+
+
 def test_a_broken_picture_costs_its_own_case_the_picture_and_no_other(tmp_path: Path) -> None:
     fill(tmp_path, [a_flagged_report(a_case("case-a")), a_flagged_report(a_case("case-b"))], figures=True)
     (tmp_path / "case-a" / FIGURES / "axial_image.png").write_bytes(b"\x89PNG broken")
