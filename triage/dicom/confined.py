@@ -3,6 +3,7 @@
 The array comes back through a file in a private folder, the rest as JSON: nothing that the process says is unpickled.
 """
 
+import errno
 import json
 import os
 import resource
@@ -99,6 +100,8 @@ def _decode(request: dict[str, Any], out: Path, limits: ReadLimits) -> list[list
     except (Refusal, MemoryError):
         raise
     except Exception as error:  # a codec or a parser; what it raises is its own affair
+        if isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EFBIG):
+            raise MemoryError from error
         raise Refusal(
             Code.DECODE_FAIL, "The pixels cannot be decoded.", do="Send the series again, uncompressed."
         ) from error

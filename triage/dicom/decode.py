@@ -91,7 +91,12 @@ def _stored_frames(data: bytes, header: Header, pixels: Pixels) -> Iterator[NDAr
                 code = Code.DECODE_LIMIT if claimed[0] * claimed[1] > header.rows * header.columns else Code.DECODE_FAIL
                 raise Refusal(code, "The compressed pixels claim another size than the header.", do=_AGAIN)
         plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else "pylibjpeg"
-        yield from iter_pixels(dataset, decoding_plugin=plugin, raw=True)
+        try:
+            yield from iter_pixels(dataset, decoding_plugin=plugin, raw=True)
+        except (Refusal, MemoryError):
+            raise
+        except Exception as error:  # every codec has its own
+            raise _failed("A compressed frame cannot be decoded.") from error
 
 
 def _check_range(stored: NDArray[np.integer], pixels: Pixels) -> None:

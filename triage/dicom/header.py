@@ -125,9 +125,12 @@ def quiet_pydicom() -> Iterator[None]:
 
 
 def _header(dataset: Dataset, layout: Layout, source: SourceFile, *, enhanced: bool, limits: ReadLimits) -> Header:
-    series_uid, study_uid, sop_uid = (
-        _uid(dataset, keyword) for keyword in ("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID")
-    )
+    try:
+        series_uid, study_uid, sop_uid = (
+            _uid(dataset, keyword) for keyword in ("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID")
+        )
+    except Refusal as refusal:
+        raise layout.fault or refusal from None
     planes: tuple[Plane, ...] = ()
     pixels: Pixels | None = None
     rows = columns = 0

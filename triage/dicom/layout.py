@@ -74,7 +74,7 @@ def lay_out(file: BinaryIO, meta: Meta, *, size: int, implicit: bool, elements: 
     pixels_at = _walk(head, meta.start, size, implicit=implicit, elements=elements, limits=limits)
     if pixels_at is None:
         return Layout(
-            header=head, native_at=None, native_bytes=None, fragments=None, fault=_invalid("The file has no pixels.")
+            header=head, native_at=None, native_bytes=None, fragments=None, fault=_truncated()
         )
     length, value_at = value_of(head, pixels_at, implicit=implicit)
     header = head[:pixels_at]

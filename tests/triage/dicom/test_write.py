@@ -4,8 +4,8 @@ import subprocess
 import numpy as np
 import pydicom
 import pytest
-from tests.dicom_builders import AXIAL, FLAIR, SAGITTAL, classic, decode_here, enhanced, only_case, phantom
 
+from tests.dicom_builders import AXIAL, FLAIR, SAGITTAL, classic, decode_here, enhanced, only_case, phantom
 from triage.case import Format, Volume, Weighting
 from triage.dicom.write import decimal
 
