@@ -1,4 +1,4 @@
-"""Pictures of one case: three planes through the place to look at, as layers for pages and as one montage.
+"""Pictures of one case: three views through the place to look at, as layers for pages and as one montage.
 
 Slices only, with nothing cropped away: where the segmentation failed is exactly where a crop by it would hide the head.
 Nothing is rendered in three dimensions, so no picture shows a face from the front.
@@ -34,7 +34,8 @@ def as_figures(report: Report, folder: Path) -> None:
             layer.save(out / layer_name(view, name), optimize=True)
     rows = [[_marked(_laid_over(layers, top), view) for top in layers] for view, layers in panels.items()]
     _montage(rows).save(out / MONTAGE)
-    _thumbnail(_laid_over(panels[VIEWS[0]], SEGMENTATION)).save(out / THUMBNAIL, optimize=True)
+    level = _layers(report.prediction, VIEWS[0], middle_of(report.prediction))
+    _thumbnail(_laid_over(level, SEGMENTATION)).save(out / THUMBNAIL, optimize=True)
 
 
 def layer_name(view: View, layer: str) -> str:
@@ -43,10 +44,15 @@ def layer_name(view: View, layer: str) -> str:
 
 
 def place_of(report: Report, prediction: Prediction) -> Index:
-    """The voxel the planes run through: the verdict's place, else the middle of what was segmented."""
-    labels = prediction.labels
+    """The voxel that the views run through: the verdict's place, else the middle of the brain."""
     if report.verdict.place is not None:
-        return inside(report.verdict.place.conformed, labels.shape)
+        return inside(report.verdict.place.conformed, prediction.labels.shape)
+    return middle_of(prediction)
+
+
+def middle_of(prediction: Prediction) -> Index:
+    """The middle of what was segmented, so that thumbnails of cases compare; of the grid where nothing was."""
+    labels = prediction.labels
     found = np.argwhere(labels > 0)
     middle = found.mean(axis=0) if len(found) else (np.asarray(labels.shape) - 1) / 2
     return inside((round(middle[0]), round(middle[1]), round(middle[2])), labels.shape)

@@ -50,6 +50,15 @@ def test_without_a_place_the_views_run_through_the_middle_of_the_brain() -> None
     assert report.prediction.labels[index] > 0
 
 
+def test_thumbnails_show_the_same_level_wherever_the_place_is(tmp_path: Path) -> None:
+    thumbnails = []
+    for place in (a_place(), None):
+        as_figures(a_flagged_report(verdict=a_flagged_verdict(place=place)), tmp_path)
+        thumbnails.append((tmp_path / FIGURES / THUMBNAIL).read_bytes())
+
+    assert thumbnails[0] == thumbnails[1]
+
+
 def test_a_place_outside_the_grid_still_makes_pictures(tmp_path: Path) -> None:
     i, j, _ = a_place().conformed
     place = a_flagged_verdict().place
