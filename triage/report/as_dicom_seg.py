@@ -21,7 +21,7 @@ from triage import __version__
 from triage.anatomy import LESION, N_CLASSES, STRUCTURES, Structure
 from triage.case import Case, Format
 from triage.dicom.header import quiet_pydicom
-from triage.report.source_frames import aligned, headers, labels_on, planes
+from triage.report.source_frames import align, headers, labels_on, planes
 from triage.verdict import BundleId, Report
 
 SEG = "segmentation.dcm"
@@ -50,7 +50,8 @@ def as_dicom_seg(report: Report, folder: Path) -> None:
         sources = headers(series)
         size = (int(sources[0].Rows), int(sources[0].Columns))
         frames = np.stack([labels_on(plane, size, labels, affine) for plane in planes(series, sources)])
-        _segmentation(aligned(series, sources), frames, present, report.bundle, identity).save_as(folder / SEG)
+        align(series, sources)
+        _segmentation(sources, frames, present, report.bundle, identity).save_as(folder / SEG)
 
 
 def _segmentation(

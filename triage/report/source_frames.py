@@ -1,7 +1,6 @@
 """The frames of a source series, and the labels as they lie on each of them: by millimetres, never by index."""
 
 from collections.abc import Sequence
-from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -31,27 +30,24 @@ def planes(series: Series, sources: Sequence[Dataset]) -> list[Plane]:
     return [plane for source in sources for plane in planes_of(source, enhanced=enhanced)]
 
 
-def aligned(series: Series, sources: Sequence[Dataset]) -> list[Dataset]:
-    """Copies of the headers with what all frames share said once, as highdicom asks for it.
+def align(series: Series, sources: Sequence[Dataset]) -> None:
+    """Says once, in the headers themselves, what all frames share: highdicom asks for it.
 
     Scanners write orientations that differ in the ninth digit from slice to slice, leave Slice Thickness empty, and put
-    into every frame of an enhanced object what its shared groups could hold. `labels_on` has seen each frame as it is.
+    into every frame of an enhanced object what its shared groups could hold. Take `planes` before.
     """
-    copies = [copy(source) for source in sources]
-    if series.format is Format.ENHANCED:
-        for source in copies:
+    for source in sources:
+        if series.format is Format.ENHANCED:
             source.SharedFunctionalGroupsSequence = [_shared(source)]
-        return copies
-    for source in copies:
-        source.ImageOrientationPatient = copies[0].ImageOrientationPatient
-        source.PixelSpacing = copies[0].PixelSpacing
-        source.SliceThickness = copies[0].get("SliceThickness") or series.spacing_mm[2]
-    return copies
+        else:
+            source.ImageOrientationPatient = sources[0].ImageOrientationPatient
+            source.PixelSpacing = sources[0].PixelSpacing
+            source.SliceThickness = sources[0].get("SliceThickness") or series.spacing_mm[2]
 
 
 def _shared(source: Dataset) -> Dataset:
     """The shared functional groups, with the measures and the orientation of the first frame where they lack them."""
-    groups = copy(next(iter(source.get("SharedFunctionalGroupsSequence") or []), Dataset()))
+    groups = next(iter(source.get("SharedFunctionalGroupsSequence") or []), Dataset())
     first = source.PerFrameFunctionalGroupsSequence[0]
     for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
         if keyword not in groups and keyword in first:
