@@ -58,12 +58,22 @@ class Desk:
 
 def run_inbox(inventory: Inventory, desk: Desk) -> Iterator[Outcome]:
     """Decide every input that is not yet decided under this bundle; yields what came of each, one by one."""
-    items: tuple[Case | RefusedInput, ...] = (*inventory.refused, *inventory.cases)
-    for item in items:
+    for item in inputs(inventory):
         outcome = _kept(item, desk) or _decide(item, desk)
         event = "kept" if outcome.kept else "decided"
         desk.log.info(event, pseudonym=item.pseudonym, route=outcome.route, code=outcome.code)
         yield outcome
+
+
+def inputs(inventory: Inventory) -> tuple[Case | RefusedInput, ...]:
+    """What has to be decided, refused inputs first. A copy of a file that lies elsewhere is the same input."""
+    items: tuple[Case | RefusedInput, ...] = (*inventory.refused, *inventory.cases)
+    found: dict[str, Case | RefusedInput] = {}
+    for item in items:
+        first = found.setdefault(item.pseudonym, item)
+        if first.content_sha256 != item.content_sha256:
+            raise ValueError("two inputs of different content have one pseudonym: one would hide the other")
+    return tuple(found.values())
 
 
 def _kept(item: Case | RefusedInput, desk: Desk) -> Outcome | None:

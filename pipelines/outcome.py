@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from triage.case import RefusedInput
 from triage.errors import Code
@@ -54,7 +53,6 @@ class RunResult:
     bundle: BundleId
     outcomes: tuple[Outcome, ...]
     skipped: Mapping[str, int]
-    started_at: datetime
     seconds: float
     cut_short: bool = False
     warnings: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.folders import locked, replace_file, unwritable
-from pipelines.inbox import Desk, run_inbox
+from pipelines.inbox import Desk, inputs, run_inbox
 from pipelines.logs import open_log, quiet_libraries
 from pipelines.outcome import Outcome, RunResult
 from pipelines.progress import Watch
@@ -30,22 +30,21 @@ def gather_tools(settings: Settings, queue: Queue) -> Tools:
     """The product as it is shipped: real reading, the engine and the gate of the bundle, the writers asked for."""
     if settings.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch loads, which is below
-    from triage.gate.operating_point import load_gate
-    from triage.gate.rules import refuse
-
     from pipelines.engine import load_engine
+    from triage.gate.rules import load_gate, refuse
     from triage.intake import read_volume
     from triage.report import WRITERS
 
-    engine = load_engine(settings.bundle, device=settings.device)
+    gate = load_gate(settings.bundle)
     return Tools(
         read=partial(read_volume, limits=settings.limits),
-        engine=engine,
-        gate=load_gate(settings.bundle),
+        engine=load_engine(settings.bundle, device=settings.device, samples=settings.samples),
+        gate=gate,
         refuse=refuse,
         writers=chosen_writers(WRITERS, settings.writers),
         queue=queue,
         seed=settings.seed,
+        promise=gate.promise,
     )
 
 
@@ -114,10 +113,10 @@ def _check_found(inventory: Inventory) -> None:
 
 def _work_through(inventory: Inventory, desk: Desk, watch: Watch) -> RunResult:
     """Every input once; Ctrl-C ends it after what is decided so far."""
-    started_at, started = datetime.now(UTC), time.perf_counter()
+    started = time.perf_counter()
     outcomes: list[Outcome] = []
     cut_short = False
-    watch.begin(len(inventory.cases) + len(inventory.refused))
+    watch.begin(len(inputs(inventory)))
     try:
         for outcome in run_inbox(inventory, desk):
             outcomes.append(outcome)
@@ -128,7 +127,6 @@ def _work_through(inventory: Inventory, desk: Desk, watch: Watch) -> RunResult:
         bundle=desk.tools.engine.bundle,
         outcomes=tuple(outcomes),
         skipped=inventory.skipped,
-        started_at=started_at,
         seconds=time.perf_counter() - started,
         cut_short=cut_short,
     )
@@ -148,6 +146,7 @@ def _write_pages(result: RunResult, settings: Settings, tools: Tools) -> Path:
         seconds=result.seconds,
         cases=cases,
         unreadable=unreadable,
+        cut_short=result.cut_short,
         skipped=result.skipped,
         settings=run_params(settings),
     )

@@ -35,18 +35,19 @@ class Tracking(_Section):
 
 
 class Settings(_Section):
-    """Everything that a run can be told.
+    """Everything that a run can be told. A decided case stays decided: changes count for what is decided from then on.
 
     state: database of the queue, tracking store, pseudonym key and log; None is `brain-triage-state` beside `out`.
-    review_url: None is a SQLite file in the state folder. samples: draws from the posterior a case.
-    limits: how much of the machine one input may take.
+    device: auto takes CUDA where it is; reference is slow and plain. threads: of the processor; None takes all.
+    samples: from the posterior, a case. seed: from which every case gets its own.
+    review_url: None is a SQLite file in the state folder. limits: how much of the machine one input may take.
     writers: formats to write, by their names in `triage.report.WRITERS`; None writes all.
     """
 
     out: Path = Path("out")
     state: Path | None = None
     bundle: Path = SHIPPED_BUNDLE
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "reference", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     samples: int = Field(default=32, ge=2)
     seed: int = Field(default=0, ge=0)

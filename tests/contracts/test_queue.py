@@ -1,6 +1,7 @@
 """Every queue keeps the same promises, whatever it is made of."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -8,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from tests.builders import BUNDLE, a_refused_input, a_refused_report
 from tests.fakes import InMemoryQueue, tiny_report
 from triage.errors import Code
 from triage.review import ReviewQueue, open_queue
+from triage.review.tables import Base
 from triage.verdict import Report
 
 OTHER = replace(BUNDLE, version="2.0.0", digest="f" * 64)
@@ -29,13 +32,31 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=["sqlite", "in memory"])
+def in_memory(_: Path) -> Iterator[InMemoryQueue]:
+    yield InMemoryQueue(clock=Clock())
+
+
+def sqlite(folder: Path) -> Iterator[ReviewQueue]:
+    with closing(open_queue(f"sqlite:///{folder / 'review.db'}", clock=Clock())) as queue:
+        yield queue
+
+
+def postgresql(_: Path) -> Iterator[ReviewQueue]:
+    """A database for tests alone, e.g. postgresql+psycopg://postgres@127.0.0.1/test; emptied after each."""
+    url = os.environ.get("BRAIN_TRIAGE_TEST_POSTGRESQL")
+    if url is None:
+        pytest.skip("no PostgreSQL to test with (BRAIN_TRIAGE_TEST_POSTGRESQL is not set)")
+    with closing(open_queue(url, clock=Clock())) as queue:
+        yield queue
+        assert queue.verify_audit().broken is None
+    engine = create_engine(url)
+    Base.metadata.drop_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture(params=[in_memory, sqlite, postgresql])
 def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReviewQueue | InMemoryQueue]:
-    if request.param == "in memory":
-        yield InMemoryQueue(clock=Clock())
-        return
-    with closing(open_queue(f"sqlite:///{tmp_path / 'review.db'}", clock=Clock())) as opened:
-        yield opened
+    yield from request.param(tmp_path)
 
 
 def waiting(queue: ReviewQueue | InMemoryQueue) -> list[str]:

@@ -131,6 +131,15 @@ def test_the_stages_of_each_case_are_told_and_timed(desk: Desk) -> None:
     assert set(outcomes[0].seconds) == set(Stage)
 
 
+def test_a_copy_of_an_input_is_decided_once(desk: Desk) -> None:
+    assert [o.pseudonym for o in decide(desk, only(CASES[0], CASES[0]))] == ["case-a"]
+
+
+def test_two_inputs_of_one_pseudonym_never_hide_each_other(desk: Desk) -> None:
+    with pytest.raises(ValueError, match="one would hide the other"):
+        decide(desk, only(CASES[0], replace(CASES[0], content_sha256="b" * 64)))
+
+
 # What fails goes to a human
 
 

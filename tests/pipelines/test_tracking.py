@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,6 @@ RESULT = RunResult(
     bundle=BUNDLE,
     outcomes=(ACCEPTED, REFUSED),
     skipped={"CT": 3, "report": 1},
-    started_at=datetime(2026, 1, 1, tzinfo=UTC),
     seconds=12.5,
 )
 

@@ -1,25 +1,21 @@
 """The review queue: remembers every decision, and holds what a human must see, most doubtful first."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, select, update
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session, joinedload
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from triage.case import RefusedInput
-from triage.errors import Code, TriageError
+from triage.errors import Code
 from triage.review import audit
-from triage.review.tables import AuditHead, Base, Decision, ReviewItem, State
+from triage.review.database import connect, transaction
+from triage.review.tables import AuditHead, Decision, ReviewItem, State
 from triage.verdict import Reason, Report, Route
 
-BUSY_TIMEOUT_MS = 30_000
 PIPELINE = "pipeline"
 """Who acts when no human does."""
 
@@ -61,7 +57,7 @@ class ReviewQueue:
     def settle(self, report: Report) -> None:
         """Record a decision, and put the case in front of a human unless it was accepted. Twice is the same as once."""
         new = _decision(report, self._clock())
-        with self._transaction() as session:
+        with transaction(self._engine) as session:
             old = session.scalar(
                 select(Decision).where(
                     Decision.pseudonym == new.pseudonym,
@@ -72,7 +68,9 @@ class ReviewQueue:
             if old is not None and old.current and _outcome(old) == _outcome(new):
                 return
             decision = new if old is None else _brought_up_to_date(old, new)
-            self._take_over(session, decision, doubt=report.verdict.doubt)
+            waiting_since = _supersede(session, decision)
+            if report.verdict.route is not Route.ACCEPTED:
+                session.add(_open(decision, doubt=report.verdict.doubt, waiting_since=waiting_since))
             audit.append(
                 session,
                 at=new.decided_at,
@@ -88,7 +86,7 @@ class ReviewQueue:
             Decision.bundle_digest == bundle_digest,
             Decision.code.is_distinct_from(Code.INTERNAL.value),
         )
-        with self._transaction(reads_only=True) as session:
+        with transaction(self._engine, reads_only=True) as session:
             return session.scalar(query.limit(1)) is not None
 
     def open_items(self) -> tuple[OpenItem, ...]:
@@ -99,17 +97,17 @@ class ReviewQueue:
             .where(ReviewItem.state == State.OPEN.value)
             .order_by(ReviewItem.doubt.desc(), ReviewItem.waiting_since, ReviewItem.id)
         )
-        with self._transaction(reads_only=True) as session:
+        with transaction(self._engine, reads_only=True) as session:
             return tuple(_open_item(item) for item in session.scalars(query))
 
     def audit_head(self) -> str:
         """Digest of the last audit row; noted elsewhere, it proves later that nothing before it was rewritten."""
-        with self._transaction(reads_only=True) as session:
+        with transaction(self._engine, reads_only=True) as session:
             return session.get_one(AuditHead, audit.HEAD).sha256
 
     def verify_audit(self) -> AuditState:
         """Walk the audit trail from its first row to its last."""
-        with self._transaction(reads_only=True) as session:
+        with transaction(self._engine, reads_only=True) as session:
             broken = audit.verify(session)
             head = session.get(AuditHead, audit.HEAD)
             return AuditState(rows=head.sequence if head else 0, head=head.sha256 if head else "", broken=broken)
@@ -118,77 +116,36 @@ class ReviewQueue:
         """Give the connections back."""
         self._engine.dispose()
 
-    def _take_over(self, session: Session, decision: Decision, *, doubt: float) -> None:
-        """Make a decision the current one of its case: what was open is superseded, and its waiting time is kept."""
-        same_case = Decision.pseudonym == decision.pseudonym
-        session.execute(update(Decision).where(same_case).values(current=False))
-        decision.current = True
-        session.add(decision)
-        waiting_since = decision.decided_at
-        still_open = (ReviewItem.pseudonym == decision.pseudonym, ReviewItem.state == State.OPEN.value)
-        for item in session.scalars(select(ReviewItem).where(*still_open)):
-            item.state, item.closed_at = State.SUPERSEDED.value, decision.decided_at
-            waiting_since = min(waiting_since, item.waiting_since)
-        session.flush()  # the old item is closed before the new one opens: one open item a case
-        if decision.route != Route.ACCEPTED:
-            session.add(
-                ReviewItem(
-                    decision=decision,
-                    pseudonym=decision.pseudonym,
-                    doubt=doubt,
-                    state=State.OPEN.value,
-                    waiting_since=waiting_since,
-                )
-            )
-
-    @contextmanager
-    def _transaction(self, *, reads_only: bool = False) -> Iterator[Session]:
-        engine = self._engine.execution_options(sqlite_begin="BEGIN" if reads_only else "BEGIN IMMEDIATE")
-        try:
-            with Session(engine) as session, session.begin():
-                yield session
-        except SQLAlchemyError as error:
-            raise _unusable(self._engine.url, error) from error
-
 
 def open_queue(url: str, *, clock: Callable[[], datetime] = now) -> ReviewQueue:
     """The queue at a database URL, e.g. sqlite:////data/review.db; its tables are made when they are not there."""
-    try:
-        address = make_url(url)
-        engine = create_engine(address)
-    except (ArgumentError, ImportError) as error:
-        raise TriageError(
-            f"The review database address is not understood ({type(error).__name__}).",
-            do="Give it as sqlite:////folder/review.db or postgresql+psycopg://host/database, and install its driver.",
-        ) from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    try:
-        with engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin() as connection:
-            Base.metadata.create_all(connection)
-            with Session(connection) as session:
-                audit.begin(session)
-                session.commit()
-    except SQLAlchemyError as error:
-        raise _unusable(address, error) from error
+    engine = connect(url)
+    with transaction(engine) as session:
+        audit.begin(session)
     return ReviewQueue(engine, clock=clock)
 
 
-def _set_up_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # pysqlite must not begin transactions of its own: we say BEGIN IMMEDIATE
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+def _supersede(session: Session, decision: Decision) -> datetime:
+    """Make a decision the current one of its case and close what was open; gives since when the case waits."""
+    session.execute(update(Decision).where(Decision.pseudonym == decision.pseudonym).values(current=False))
+    decision.current = True
+    session.add(decision)
+    waiting_since = decision.decided_at
+    still_open = (ReviewItem.pseudonym == decision.pseudonym, ReviewItem.state == State.OPEN.value)
+    for item in session.scalars(select(ReviewItem).where(*still_open)):
+        item.state, item.closed_at = State.SUPERSEDED.value, decision.decided_at
+        waiting_since = min(waiting_since, item.waiting_since)
+    session.flush()  # the old item closes before a new one opens: the database allows one open item a case
+    return waiting_since
 
 
-def _begin_sqlite(connection: Any) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))
-
-
-def _unusable(url: URL, error: SQLAlchemyError) -> TriageError:
-    return TriageError(
-        f"The review database ({url.get_backend_name()}) cannot be used ({type(error).__name__}).",
-        do="Check that it is there, that you may write to it, that the disk has room and that no program locks it.",
+def _open(decision: Decision, *, doubt: float, waiting_since: datetime) -> ReviewItem:
+    return ReviewItem(
+        decision=decision,
+        pseudonym=decision.pseudonym,
+        doubt=doubt,
+        state=State.OPEN.value,
+        waiting_since=waiting_since,
     )
 
 
