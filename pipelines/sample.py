@@ -23,11 +23,11 @@ NOTE = "README.txt"
 """Written last: a folder that holds this very text is a complete sample."""
 EDITION = 1
 
-SAGITTAL = Grid(axes="PIL", shape=(240, 256, 176), spacing_mm=(1.0, 1.0, 1.0))
-AXIAL = Grid(axes="LPS", shape=(192, 240, 188), spacing_mm=(1.0, 1.0, 1.0))
+SAGITTAL = Grid(axes="PIL", shape=(240, 256, 192), spacing_mm=(1.0, 1.0, 1.0))
+AXIAL = Grid(axes="LPS", shape=(200, 248, 200), spacing_mm=(1.0, 1.0, 1.0))
 CORONAL = Grid(axes="LIP", shape=(160, 176, 190), spacing_mm=(1.2, 1.2, 1.2), oblique_deg=9.0)
 CUBE = Grid(axes="PIL", shape=(256, 256, 256), spacing_mm=(1.0, 1.0, 1.0))
-HALF_OUT = Grid(axes="PIL", shape=(240, 256, 160), spacing_mm=(1.0, 1.0, 1.0), centre_mm=(80.0, -18.0, 4.0))
+HALF_OUT = Grid(axes="PIL", shape=(240, 256, 160), spacing_mm=(1.0, 1.0, 1.0), centre_mm=(80.0, -18.0, 9.0))
 THICK = Grid(axes="LPS", shape=(224, 256, 30), spacing_mm=(0.9, 0.9, 5.0))
 SCOUT = Grid(axes="LPS", shape=(128, 128, 3), spacing_mm=(2.0, 2.0, 25.0))
 

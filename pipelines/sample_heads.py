@@ -59,7 +59,7 @@ class Grid:
     axes: str
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
-    centre_mm: tuple[float, float, float] = (0.0, -18.0, 4.0)
+    centre_mm: tuple[float, float, float] = (0.0, -18.0, 9.0)
     oblique_deg: float = 0.0
 
 
