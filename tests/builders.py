@@ -232,6 +232,7 @@ def a_prediction(labels: NDArray[np.uint8] | None = None, volume: Volume | None 
         quality={"snr": 31.0, "brain_touches_edge_fraction": 0.0},
         scanner_labels=onto(labels, affine, scanner_shape, volume.affine),
         scanner_entropy=onto(entropy, affine, scanner_shape, volume.affine),
+        scanner_affine=volume.affine,
         seed=20240117,
         steps=(
             Step(name="conform", parameters={"spacing_mm": 1.0, "orientation": "RAS+"}),

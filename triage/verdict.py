@@ -36,7 +36,7 @@ class Prediction:
     atlas_log_bayes_factor: nats per brain voxel, atlas at this pose against the pose-blurred atlas.
     prior_entropy_share: mean entropy before minus after the prior over the brain, nats.
     quality: named facts of the input for signal u8, e.g. snr, brain_touches_edge_fraction.
-    scanner_labels, scanner_entropy: labels and entropy on the grid of the input volume.
+    scanner_labels, scanner_entropy: labels and entropy on the grid of the input volume; scanner_affine: its (4, 4) affine.
     """
 
     affine: NDArray[np.float64]
@@ -54,6 +54,7 @@ class Prediction:
     quality: Mapping[str, float]
     scanner_labels: NDArray[np.uint8]
     scanner_entropy: NDArray[np.float32]
+    scanner_affine: NDArray[np.float64]
     seed: int
     steps: tuple[Step, ...] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)
@@ -70,7 +71,8 @@ class Prediction:
     @property
     def mutual_information(self) -> NDArray[np.float32]:
         """(X, Y, Z) nats, >= 0: what more data could remove. Source: Houlsby et al. 2011, arXiv:1112.5745, eq. 2."""
-        return np.maximum(self.entropy - self.expected_entropy, 0)
+        information: NDArray[np.float32] = np.maximum(self.entropy - self.expected_entropy, 0)
+        return information
 
 
 class Route(StrEnum):

@@ -1,0 +1,149 @@
+"""A bundle: a folder in MONAI-bundle form with everything that a decision depends on, checked by digest before use.
+
+  LICENSE  configs/metadata.json  docs/README.md (the model card)
+  models/network.safetensors  models/posterior.safetensors  models/density.safetensors  models/atlas.nii.gz
+  operating_point.json (the gate's)  SHA256SUMS
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from models.density import FeatureDensity
+from models.network import SUBVOXELS, SegmentationNet, Trunk
+from models.posteriors import POSTERIORS, HeadPosterior
+from models.priors.atlas import Atlas
+
+SUMS = "SHA256SUMS"
+METADATA = "configs/metadata.json"
+NETWORK = "models/network.safetensors"
+POSTERIOR = "models/posterior.safetensors"
+DENSITY = "models/density.safetensors"
+ATLAS = "models/atlas.nii.gz"
+
+
+class BundleError(Exception):
+    """A bundle that must not be used. The text says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bundle:
+    """A model ready to predict. digest: SHA-256 of SHA256SUMS. classes: keys of the classes, background first.
+
+    training_prior: (C - 1,) class frequencies of healthy classes that the likelihood was trained under.
+    beta: exponent of the prior ratio. The head and its posterior are already divided by the temperature.
+    """
+
+    name: str
+    version: str
+    digest: str
+    classes: tuple[str, ...]
+    trunk: Trunk
+    posterior: HeadPosterior
+    atlas: Atlas
+    training_prior: Tensor
+    beta: float
+    density: FeatureDensity
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Check every digest, then load. Raises BundleError."""
+    digest = verify(folder)
+    metadata = json.loads((folder / METADATA).read_text())
+    settings = metadata["brain_triage"]
+    classes = tuple(settings["classes"])
+    net = SegmentationNet(len(classes))
+    state = {k: v.float() for k, v in load_file(folder / NETWORK).items()}
+    if not all(bool(torch.isfinite(v).all()) for v in state.values()):
+        raise BundleError(f"The weights in {NETWORK} are not all finite. Take the bundle from its source again.")
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise BundleError(f"The weights in {NETWORK} do not fit this network. Use the code's own version.") from error
+    temperature = float(settings["temperature"])
+    head = torch.cat([net.head.weight[:, :, 0, 0, 0], net.head.bias[:, None]], dim=1).detach() / temperature
+    saved = {k: v.float() / temperature for k, v in load_file(folder / POSTERIOR).items()}
+    density = load_file(folder / DENSITY)
+    return Bundle(
+        name=metadata["name"],
+        version=metadata["version"],
+        digest=digest,
+        classes=classes,
+        trunk=net.trunk.eval().requires_grad_(False),
+        posterior=POSTERIORS[settings["posterior"]](head, saved),
+        atlas=read_atlas(folder / ATLAS),
+        training_prior=torch.tensor(settings["training_prior"]),
+        beta=float(settings["beta"]),
+        density=FeatureDensity(mean=density["mean"].float(), whitening=density["whitening"].float()),
+    )
+
+
+def verify(folder: Path) -> str:
+    """The bundle's digest, after every file named in SHA256SUMS was found unchanged and none was added."""
+    sums = folder / SUMS
+    if not sums.is_file():
+        raise BundleError(f"There is no {SUMS} in the bundle folder {folder}. Give the folder of a bundle.")
+    listed = {name: value for value, name in (line.split("  ", 1) for line in sums.read_text().splitlines())}
+    present = {p.relative_to(folder).as_posix() for p in _files(folder)}
+    for name in sorted(present ^ set(listed)):
+        problem = "is not listed in" if name in present else "is missing, but listed in"
+        raise BundleError(f"{name} {problem} {SUMS} of the bundle. Take the bundle from its source again.")
+    for name, value in listed.items():
+        if _sha256(folder / name) != value:
+            raise BundleError(f"{name} of the bundle was changed. Take the bundle from its source again.")
+    return _sha256(sums)
+
+
+def seal(folder: Path) -> str:
+    """Write SHA256SUMS over the files of a bundle; returns the bundle's digest."""
+    lines = [f"{_sha256(p)}  {p.relative_to(folder).as_posix()}" for p in _files(folder)]
+    (folder / SUMS).write_text("\n".join(lines) + "\n")
+    return _sha256(folder / SUMS)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], *, half: bool = False) -> None:
+    """Save as safetensors, in half precision if asked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: (v.half() if half else v.float()).contiguous() for k, v in tensors.items()}, path)
+
+
+def write_metadata(path: Path, metadata: dict[str, Any]) -> None:
+    """Save configs/metadata.json."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(metadata, indent=2) + "\n")
+
+
+def write_atlas(path: Path, atlas: Atlas) -> None:
+    """Save as a 4D NIfTI of uint8 (I, J, K, H), probability in 1/255: it opens in any viewer."""
+    maps = (atlas.probability.permute(1, 2, 3, 0).numpy() * 255).round().astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(maps, atlas.affine), path)
+
+
+def read_atlas(path: Path) -> Atlas:
+    """Read what `write_atlas` wrote; half a count is added everywhere, so that nothing is impossible."""
+    image = nib.load(path)
+    maps = torch.from_numpy(np.asarray(image.dataobj, np.float32)).permute(3, 0, 1, 2) + 0.5
+    return Atlas(probability=(maps / maps.sum(dim=0)).contiguous(), affine=np.asarray(image.affine, np.float64))
+
+
+def head_state(head: Tensor) -> dict[str, Tensor]:
+    """The head (8 C, F + 1) as the network's own parameters."""
+    assert len(head) % SUBVOXELS == 0
+    return {"head.weight": head[:, :-1, None, None, None], "head.bias": head[:, -1]}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != SUMS and "__pycache__" not in p.parts)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

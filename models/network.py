@@ -1,0 +1,71 @@
+"""The segmentation network: a 3D U-Net that thinks at 2 mm and answers at 1 mm.
+
+Space-to-depth by 2 turns a 1 mm image into 8 channels at 2 mm; a 5-level U-Net gives 32 features a 2 mm cell; a linear
+head gives the logits of the cell's 8 voxels. The posterior is over that linear head, so features are computed once.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from monai.networks.blocks.dynunet_block import UnetBasicBlock
+from monai.networks.utils import pixelshuffle, pixelunshuffle
+from torch import Tensor, nn
+
+WIDTHS = (32, 64, 96, 128, 160)
+SUBVOXELS = 8
+SIDE_MULTIPLE = 2 ** len(WIDTHS)
+SMALLEST_SIDE = 2 * SIDE_MULTIPLE
+"""Instance norm needs more than one cell at the deepest level."""
+
+
+class Trunk(nn.Module):
+    """Image to features. (N, 1, X, Y, Z), sides a multiple of 32 -> (N, 32, X/2, Y/2, Z/2)."""
+
+    def __init__(self, widths: Sequence[int] = WIDTHS, dropout: float = 0.1) -> None:
+        super().__init__()
+        deep = [dropout if level >= 3 else 0.0 for level in range(len(widths))]
+        inputs = (SUBVOXELS, *widths[:-1])
+        self.encoder = nn.ModuleList(_block(i, o, d) for i, o, d in zip(inputs, widths, deep, strict=True))
+        self.down = nn.ModuleList(nn.Conv3d(w, w, 2, stride=2) for w in widths[:-1])
+        self.up = nn.ModuleList(
+            nn.ConvTranspose3d(below, w, 2, stride=2) for w, below in zip(widths, widths[1:], strict=False)
+        )
+        self.decoder = nn.ModuleList(_block(2 * w, w, dropout) for w in widths[:-1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = pixelunshuffle(image, spatial_dims=3, scale_factor=2)
+        skips: list[Tensor] = []
+        for encode, down in zip(self.encoder, self.down, strict=False):
+            x = encode(x)
+            skips.append(x)
+            x = down(x)
+        x = self.encoder[-1](x)
+        for level in reversed(range(len(self.up))):
+            x = self.decoder[level](torch.cat([self.up[level](x), skips[level]], dim=1))
+        return x
+
+
+class SegmentationNet(nn.Module):
+    """Trunk and linear head, the deterministic network. (N, 1, X, Y, Z) -> logits (N, C, X, Y, Z)."""
+
+    def __init__(self, n_classes: int, widths: Sequence[int] = WIDTHS, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.trunk = Trunk(widths, dropout)
+        self.head = nn.Conv3d(widths[0], n_classes * SUBVOXELS, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = pixelshuffle(self.head(self.trunk(image)), spatial_dims=3, scale_factor=2)
+        return logits
+
+
+def _block(n_in: int, n_out: int, dropout: float) -> UnetBasicBlock:
+    return UnetBasicBlock(
+        spatial_dims=3,
+        in_channels=n_in,
+        out_channels=n_out,
+        kernel_size=3,
+        stride=1,
+        norm_name=("instance", {"affine": True}),
+        act_name=("leakyrelu", {"negative_slope": 0.01}),
+        dropout=dropout or None,
+    )

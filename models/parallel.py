@@ -1,0 +1,32 @@
+"""Many small tensor operations on a few cores: one thread an operation, several chunks at a time.
+
+Splitting every small operation over the cores, as torch does, waits at a barrier after each one; on a machine that is also
+doing something else this was 20 times slower than giving each core chunks of its own.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def one_thread_an_operation() -> Iterator[int]:
+    """Inside, torch does not split operations; gives the number of threads that it would have used."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+
+
+def map_chunks(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """function over items on all threads, results in the order of the items, so that sums of them are repeatable."""
+    with one_thread_an_operation() as threads, ThreadPoolExecutor(max_workers=threads) as pool:
+        yield from pool.map(function, items)

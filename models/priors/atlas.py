@@ -1,0 +1,105 @@
+"""The atlas: probability of each healthy class at each place of MNI152NLin2009aSym."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+PSEUDO_COUNT = 2e-3
+"""Mass given to every class everywhere, so that nothing is impossible."""
+REGISTRATION_SD_MM = 2.0
+UNKNOWN_POSE_SD_MM = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Atlas:
+    """probability: (H, I, J, K) float32, H healthy classes with background first, sums to 1 over H.
+
+    affine: (4, 4) float64, atlas index to MNI mm.
+    """
+
+    probability: Tensor
+    affine: NDArray[np.float64]
+
+    def blurred(self, sd_mm: float = UNKNOWN_POSE_SD_MM) -> "Atlas":
+        """The same atlas where the pose is known to sd_mm only: the null of the registration's Bayes factor."""
+        voxel = float(np.linalg.norm(self.affine[:3, 0]))
+        maps = ndimage.gaussian_filter(self.probability.numpy(), (0, *[sd_mm / voxel] * 3), mode="nearest", truncate=2.5)
+        return Atlas(probability=torch.from_numpy(maps / maps.sum(axis=0)), affine=self.affine)
+
+    def at(self, mm: Tensor) -> Tensor:
+        """Probability at MNI points: mm (N, 3) -> (H, N), trilinear, the edge value outside. Differentiable in mm."""
+        inverse = torch.as_tensor(np.linalg.inv(self.affine), dtype=mm.dtype)
+        index = mm @ inverse[:3, :3].T + inverse[:3, 3]
+        sides = torch.tensor(self.probability.shape[1:], dtype=mm.dtype)
+        grid = (2 * index / (sides - 1) - 1).flip(-1).view(1, 1, 1, -1, 3)
+        out = functional.grid_sample(self.probability[None], grid, padding_mode="border", align_corners=True)
+        return out[0, :, 0, 0]
+
+    def on_grid(self, shape: Sequence[int], affine: NDArray[np.float64]) -> Tensor:
+        """Probability on a regular grid: affine maps grid index to MNI mm. Returns (H, *shape)."""
+        to_atlas = np.linalg.inv(self.affine) @ affine
+        sides = np.array(self.probability.shape[1:])
+        # grid_sample wants atlas coordinates in [-1, 1], last axis first.
+        scale = np.diag([*(2 / (sides - 1)), 1.0])
+        scale[:3, 3] = -1
+        matrix = torch.from_numpy((scale @ to_atlas)[:3][::-1].copy()).float()
+        axes = [torch.arange(n, dtype=torch.float32) for n in shape]
+        x, y, z = (matrix[:, a].view(3, *[-1 if b == a else 1 for b in range(3)]) * axes[a].view(
+            1, *[-1 if b == a else 1 for b in range(3)]) for a in range(3))
+        grid = (x + y + z + matrix[:, 3].view(3, 1, 1, 1)).permute(1, 2, 3, 0)[None]
+        out = functional.grid_sample(self.probability[None], grid, padding_mode="border", align_corners=True)
+        return out[0]
+
+
+def tissue_atlas(tissues: Mapping[str, NDArray[np.float32]], affine: NDArray[np.float64], members: Mapping[str, Sequence[int]],
+                 n_healthy: int, share: Tensor | None = None) -> Atlas:
+    """Atlas from tissue maps: each tissue's mass is shared among its classes, blurred, and given pseudo-counts.
+
+    tissues: name -> (I, J, K) in [0, 1]; what they leave is background. members: name -> class ids.
+    share: (H, I, J, K) class frequencies seen at each place, None for equal shares.
+    """
+    shape = next(iter(tissues.values())).shape
+    maps = np.zeros((n_healthy, *shape), np.float32)
+    maps[0] = 1 - sum(tissues.values())
+    for name, ids in members.items():
+        seen = np.ones((len(ids), *shape), np.float32) if share is None else share[list(ids)].numpy() + 1e-3
+        maps[list(ids)] = tissues[name] * seen / seen.sum(axis=0)
+    voxel = float(np.linalg.norm(affine[:3, 0]))
+    maps = ndimage.gaussian_filter(maps, (0, *[REGISTRATION_SD_MM / voxel] * 3), mode="nearest")
+    maps = np.clip(maps, 0, None) + PSEUDO_COUNT
+    return Atlas(probability=torch.from_numpy(maps / maps.sum(axis=0)), affine=affine)
+
+
+def icbm_tissues(voxel_mm: int = 2) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float64]]:
+    """Grey, white and CSF maps of ICBM 2009a, read from the installed nilearn, and their affine.
+
+    CSF is the remainder of the brain. Source: Fonov et al. 2009, NeuroImage 47:S102; Fonov et al. 2011, 54(1):313.
+    """
+    from importlib.resources import files
+
+    folder = Path(str(files("nilearn"))) / "datasets" / "data"
+    load = {k: nib.load(folder / f"mni_icbm152_{k}_tal_nlin_sym_09a_converted.nii.gz") for k in ("t1", "gm", "wm")}
+    affine = np.asarray(load["t1"].affine, np.float64)
+    arrays = {k: np.asarray(image.dataobj, np.float32) for k, image in load.items()}
+    grey, white = (np.clip(arrays[k] / arrays[k].max(), 0, 1) for k in ("gm", "wm"))
+    brain = ndimage.binary_fill_holes(ndimage.binary_closing(arrays["t1"] > 0.05 * arrays["t1"].max(), iterations=2))
+    csf = np.clip(brain - grey - white, 0, 1)
+    maps = {"grey_matter": grey, "white_matter": white, "csf": csf}
+    thin = {k: _block_mean(np.asarray(v, np.float32), voxel_mm) for k, v in maps.items()}
+    coarse = affine.copy()
+    coarse[:3, :3] *= voxel_mm
+    coarse[:3, 3] = (affine @ [*[(voxel_mm - 1) / 2] * 3, 1])[:3]
+    return thin, coarse
+
+
+def _block_mean(a: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+    x, y, z = (s // n for s in a.shape)
+    return np.asarray(a[: x * n, : y * n, : z * n].reshape(x, n, y, n, z, n).mean(axis=(1, 3, 5)), np.float32)

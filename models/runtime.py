@@ -1,0 +1,65 @@
+"""Where the trunk runs: OpenVINO on a CPU, torch as the reference, CUDA when there is one."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from models.network import SMALLEST_SIDE, Trunk
+
+Runner = Callable[[Tensor], Tensor]
+"""Image (X, Y, Z) float32 -> features (F, X/2, Y/2, Z/2) float32 on the CPU."""
+
+
+def torch_runner(trunk: Trunk) -> Runner:
+    """The reference path, eager torch on the CPU."""
+
+    def run(image: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return trunk(image[None, None])[0]
+
+    return run
+
+
+def cuda_runner(trunk: Trunk) -> Runner:
+    """torch on the first GPU, full precision."""
+    on_gpu = trunk.to("cuda")
+
+    def run(image: Tensor) -> Tensor:
+        with torch.inference_mode():
+            features: Tensor = on_gpu(image[None, None].to("cuda"))[0]
+            return features.cpu()
+
+    return run
+
+
+def openvino_runner(trunk: Trunk) -> Runner:
+    """OpenVINO on the CPU in full precision, one compiled model for every image size."""
+    import logging
+
+    import openvino
+
+    logging.getLogger("openvino").setLevel(logging.ERROR)
+    example = torch.zeros(1, 1, *[SMALLEST_SIDE] * 3)
+    converted = openvino.convert_model(trunk, example_input=example)
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.Core().compile_model(converted, "CPU", hints)
+
+    def run(image: Tensor) -> Tensor:
+        return torch.from_numpy(compiled(image[None, None].numpy())[0][0].copy())
+
+    return run
+
+
+RUNNERS: Mapping[str, Callable[[Trunk], Runner]] = {
+    "openvino": openvino_runner,
+    "torch": torch_runner,
+    "cuda": cuda_runner,
+}
+
+
+def make_runner(trunk: Trunk, device: str = "auto") -> tuple[str, Runner]:
+    """The runner of that name, with its name; "auto" is cuda when there is one, else openvino."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "openvino"
+    return device, RUNNERS[device](trunk)

@@ -1,0 +1,179 @@
+"""The case signals: one pure function each, Prediction -> float, larger is worse, NaN when it cannot be told.
+
+All look only at the brain and its surroundings, so zero-padding or a larger field of view changes none of them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from triage.anatomy import BRAIN
+from triage.verdict import Prediction
+
+PATCH_MM = 10
+FAR_MM = 3
+"""Distances from a boundary are told apart up to here; "interior" is this far or farther."""
+SMALLEST_STRUCTURE_ML = 0.5
+ENOUGH_SNR = 10.0
+LARGEST_SPACING_MM = 3.0
+EDGE_CONTACT_CM2 = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """A prediction cut to the brain's box, with what several signals share.
+
+    usual_entropy: (FAR_MM + 1,) nats, what a good scan has at each distance from a boundary; part of the operating point.
+    """
+
+    prediction: Prediction
+    usual_entropy: NDArray[np.float64]
+
+    @cached_property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The brain's bounding box and a patch around it; the whole grid when there is no brain."""
+        brain = self.prediction.labels >= min(BRAIN)
+        slices = []
+        for axis, n in enumerate(brain.shape):
+            hit = np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != axis)))
+            slices.append(slice(max(0, hit[0] - PATCH_MM), min(n, hit[-1] + 1 + PATCH_MM)) if len(hit) else slice(0, n))
+        return slices[0], slices[1], slices[2]
+
+    @cached_property
+    def brain(self) -> NDArray[np.bool_]:
+        """Mask of the brain in the box."""
+        return np.asarray(self.prediction.labels[self.box] >= min(BRAIN))
+
+    @cached_property
+    def entropy(self) -> NDArray[np.float32]:
+        """Predictive entropy in the box, nats."""
+        return self.prediction.entropy[self.box]
+
+    @cached_property
+    def distance(self) -> NDArray[np.uint8]:
+        """City-block distance to the nearest boundary between classes, mm, 0 on it, at most FAR_MM."""
+        labels = self.prediction.labels[self.box]
+        reached = np.zeros(labels.shape, bool)
+        for axis in range(3):
+            lower = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
+            upper = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+            differs = labels[lower] != labels[upper]
+            reached[lower] |= differs
+            reached[upper] |= differs
+        distance = np.full(labels.shape, FAR_MM, np.uint8)
+        distance[reached] = 0
+        for d in range(1, FAR_MM):
+            grown = ndimage.binary_dilation(reached)
+            distance[grown & ~reached] = d
+            reached = grown
+        return distance
+
+    @cached_property
+    def excess_patches(self) -> NDArray[np.float32]:
+        """Mean over 10 mm patches of entropy above what is usual at that distance from a boundary, nats."""
+        excess = np.where(self.brain, self.entropy - self.usual_entropy[self.distance].astype(np.float32), 0)
+        return _patch_mean(excess.astype(np.float32))
+
+    @cached_property
+    def conflict_patches(self) -> NDArray[np.float32]:
+        """Mean over 10 mm patches of the conflict with anatomy, nats."""
+        conflict = np.where(self.brain, self.prediction.conflict[self.box], 0)
+        return _patch_mean(conflict.astype(np.float32))
+
+    def worst(self, patches: NDArray[np.float32]) -> tuple[int, int, int]:
+        """Conformed index of the worst patch's centre, within the brain."""
+        flat = int(np.where(self.brain, patches, -np.inf).argmax())
+        index = np.unravel_index(flat, patches.shape)
+        i, j, k = (int(n) + s.start for n, s in zip(index, self.box, strict=True))
+        return i, j, k
+
+
+def boundary_entropy(e: Evidence) -> float:
+    """u1: entropy summed over the brain, per boundary voxel, nats."""
+    return _ratio(float(e.entropy[e.brain].sum()), float(np.count_nonzero((e.distance == 0) & e.brain)))
+
+
+def interior_entropy(e: Evidence) -> float:
+    """u2: mean entropy farther than 2 mm from any boundary, nats."""
+    return _mean(e.entropy[e.brain & (e.distance == FAR_MM)])
+
+
+def worst_patch(e: Evidence) -> float:
+    """u3: worst 10 mm patch of entropy above what is usual at that distance from a boundary, nats."""
+    return _max(e.excess_patches[e.brain])
+
+
+def sample_disagreement(e: Evidence) -> float:
+    """u4: 1 - mean pairwise soft Dice of posterior samples. Source: Roy et al. 2019, NeuroImage 195, eq. 5."""
+    return 1 - e.prediction.pairwise_dice
+
+
+def volume_spread(e: Evidence) -> float:
+    """u5: largest coefficient of variation of a structure's volume over posterior samples. Source: Roy 2019, eq. 4."""
+    volumes = e.prediction.volumes_mm3[:, list(BRAIN)] / 1000
+    mean = volumes.mean(axis=0)
+    present = mean > SMALLEST_STRUCTURE_ML
+    return _max((volumes.std(axis=0, ddof=1)[present] / mean[present])) if len(volumes) > 1 else float("nan")
+
+
+def prior_conflict(e: Evidence) -> float:
+    """u6, global: minus the log Bayes factor of the registration per brain voxel, nats; above 0 the pose is no help."""
+    return -e.prediction.atlas_log_bayes_factor
+
+
+def focal_conflict(e: Evidence) -> float:
+    """u6, focal: worst 10 mm patch of conflict with anatomy, nats."""
+    return _max(e.conflict_patches[e.brain])
+
+
+def feature_density(e: Evidence) -> float:
+    """u7: Mahalanobis distance of the tissue features from those of training, over the root of their number."""
+    return e.prediction.feature_distance
+
+
+def input_quality(e: Evidence) -> float:
+    """u8: the worst of the input's shortcomings, each relative to what is still good enough.
+
+    Brain on the edge of the field of view, coarse sampling, noise. Air may be absent (skull-stripped): then no SNR.
+    """
+    facts = e.prediction.quality
+    terms = [facts["edge_contact_cm2"] / EDGE_CONTACT_CM2, facts["largest_spacing_mm"] / LARGEST_SPACING_MM]
+    if not np.isnan(facts["snr"]):
+        terms.append(ENOUGH_SNR / max(facts["snr"], 1e-6))
+    return float(np.max(terms))
+
+
+Signal = Callable[[Evidence], float]
+
+SIGNALS: Mapping[str, Signal] = {
+    "boundary_entropy": boundary_entropy,
+    "interior_entropy": interior_entropy,
+    "worst_patch": worst_patch,
+    "sample_disagreement": sample_disagreement,
+    "volume_spread": volume_spread,
+    "prior_conflict": prior_conflict,
+    "focal_conflict": focal_conflict,
+    "feature_density": feature_density,
+    "input_quality": input_quality,
+}
+
+
+def _patch_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum over a cube of PATCH_MM over the cube's own size: a patch that is half outside the brain counts half."""
+    return np.asarray(ndimage.uniform_filter(values, PATCH_MM, mode="constant"), np.float32)
+
+
+def _mean(values: NDArray[np.float32]) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _max(values: NDArray[np.floating]) -> float:
+    return float(values.max()) if values.size else float("nan")
+
+
+def _ratio(a: float, b: float) -> float:
+    return a / b if b > 0 else float("nan")
