@@ -1,8 +1,8 @@
 """The output folder: a case's folder appears in it whole, in one rename, or not at all.
 
 A case is written into `.partial-...`, sealed with a manifest, flushed to the disk, then renamed to its pseudonym. What
-stands in the way (an older decision, or files that somebody changed) moves to `superseded/`. Nothing is deleted but the
-partial folders of runs that died, and an untouched folder of the same decision when it is made anew.
+stands in the way (an older decision, files that somebody changed or added) moves to `superseded/`. Nothing is deleted
+but the partial folders of runs that died, and an untouched folder of the same decision when it is made anew.
 """
 
 import fcntl
@@ -90,7 +90,7 @@ def publish(partial: Path, out: Path, outcome: Outcome, wanted: Wanted) -> None:
         _flush(path)
     place = out / wanted.pseudonym
     with partial_folder(out, wanted.pseudonym) as bin_folder:
-        if _same_decision(place, wanted) and _untouched(place):
+        if _same_decision(place, wanted) and _untouched(place) and not _added(place):
             place.rename(bin_folder / place.name)
         elif place.exists():
             _move_aside(place, out)
@@ -143,11 +143,17 @@ def _same_decision(folder: Path, wanted: Wanted) -> bool:
 
 
 def _untouched(folder: Path) -> bool:
-    """Whether every file is as it was sealed; files that were added do not count."""
+    """Whether every sealed file is as it was."""
     try:
         return all(_sha256(folder / name) == digest for name, digest in _manifest(folder)["files"].items())
     except OSError:
         return False
+
+
+def _added(folder: Path) -> bool:
+    """Whether somebody laid files beside the sealed ones, as a reviewer may."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return not found <= {MANIFEST, *_manifest(folder)["files"]}
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

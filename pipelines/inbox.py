@@ -6,7 +6,7 @@ a whole folder and decides again with the same seed: the queue stays as it is, t
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,13 +100,30 @@ def _decide(item: Case | RefusedInput, desk: Desk) -> Outcome:
 
 
 def _publish_refused(item: RefusedInput, desk: Desk) -> Outcome:
-    writers = {name: _forgiving(write, name, desk.log) for name, write in desk.tools.writers.items()}
-    tools = replace(desk.tools, writers=writers)
-    return _published(item, desk, lambda folder, enter: run_refused(item, tools, folder=folder, enter=enter))
+    """A refused input reaches the queue even when a format cannot be written; the next run tries that one again."""
+    failed: set[str] = set()
+
+    def forgiving(name: str, write: Writer) -> Writer:
+        def attempt(report: Report, folder: Path) -> None:
+            try:
+                write(report, folder)
+            except Exception as error:
+                failed.add(name)
+                kind = type(error).__name__
+                desk.log.error("writer_failed", pseudonym=item.pseudonym, format=name, error=kind)  # noqa: TRY400  as above
+
+        return attempt
+
+    tools = replace(desk.tools, writers={name: forgiving(name, write) for name, write in desk.tools.writers.items()})
+    return _published(
+        item, desk, lambda folder, enter: run_refused(item, tools, folder=folder, enter=enter), failed=failed
+    )
 
 
-def _published(item: Case | RefusedInput, desk: Desk, work: Callable[[Path, Enter], Report]) -> Outcome:
-    """Do the work in a folder that nobody sees, then show the folder."""
+def _published(
+    item: Case | RefusedInput, desk: Desk, work: Callable[[Path, Enter], Report], *, failed: Collection[str] = ()
+) -> Outcome:
+    """Do the work in a folder that nobody sees, then show the folder. failed: formats that the work could not write."""
     watch = Stopwatch()
 
     def enter(stage: Stage) -> None:
@@ -117,7 +134,9 @@ def _published(item: Case | RefusedInput, desk: Desk, work: Callable[[Path, Ente
         report = work(folder, enter)
         watch.enter(None)
         outcome = outcome_of(report, watch.seconds)
-        publish(folder, desk.out, outcome, desk.wanted(item))
+        wanted = desk.wanted(item)
+        written = tuple(name for name in wanted.formats if name not in failed)
+        publish(folder, desk.out, outcome, replace(wanted, formats=written))
     return outcome
 
 
@@ -146,17 +165,3 @@ def _internal(case: Case, error: Exception) -> RefusedInput:
         f"The case could not be finished: {type(error).__name__}.",
         "Read it by hand. The next run tries it again; if that fails too, report the log line of this pseudonym.",
     )
-
-
-def _forgiving(write: Writer, name: str, log: FilteringBoundLogger) -> Writer:
-    """A refused case reaches the queue even when a format cannot be written; the next run tries again."""
-
-    def attempt(report: Report, folder: Path) -> None:
-        try:
-            write(report, folder)
-        except Exception as error:
-            log.error(  # noqa: TRY400  as above
-                "writer_failed", pseudonym=report.case.pseudonym, format=name, error=type(error).__name__
-            )
-
-    return attempt

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from structlog.typing import FilteringBoundLogger
+
 from pipelines.folders import locked, replace_file, unwritable
-from pipelines.inbox import Desk, inputs, run_inbox
+from pipelines.inbox import Desk, inputs, run_inbox, where
 from pipelines.logs import open_log, quiet_libraries
 from pipelines.outcome import Outcome, RunResult
 from pipelines.progress import Watch
@@ -85,7 +87,7 @@ def run(
     ):
         tools = gather(settings, queue)
         desk = Desk(tools=tools, out=settings.out, log=log, enter=watch.enter)
-        with _tracked(settings, tools) as tracked:
+        with _recorded(settings, tools, log) as tracked:
             inventory = find(inbox, settings)
             _check_found(inventory)
             try:
@@ -157,17 +159,19 @@ def _write_pages(result: RunResult, settings: Settings, tools: Tools) -> Path:
 
 
 @contextmanager
-def _tracked(settings: Settings, tools: Tools) -> Iterator[TrackedRun | None]:
-    """The run in MLflow, if it is asked for; marked as failed when the run fails."""
-    if not settings.tracking.on:
-        yield None
-        return
-    tracked = TrackedRun(run_store(settings))
-    tracked.start(params=run_params(settings), tags=run_tags(tools.engine.bundle))
+def _recorded(settings: Settings, tools: Tools, log: FilteringBoundLogger) -> Iterator[TrackedRun | None]:
+    """The run in the log and, if it is asked for, in MLflow; both say so when it fails."""
+    bundle = tools.engine.bundle
+    log.info("run_started", bundle=bundle.name, version=bundle.version, digest=bundle.digest)
+    tracked = TrackedRun(run_store(settings)) if settings.tracking.on else None
+    if tracked is not None:
+        tracked.start(params=run_params(settings), tags=run_tags(bundle))
     try:
         yield tracked
     except BaseException as error:
-        tracked.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        log.error("run_failed", error=type(error).__name__, where=where(error))  # noqa: TRY400  no message, no values
+        if tracked is not None:
+            tracked.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
 
 

@@ -18,6 +18,8 @@ from triage.review import ReviewQueue, open_queue
 from triage.review.tables import Base
 from triage.verdict import Report
 
+POSTGRESQL = os.environ.get("BRAIN_TRIAGE_TEST_POSTGRESQL", "")
+"""A database for tests alone, e.g. postgresql+psycopg://postgres@127.0.0.1/test, where there is one."""
 OTHER = replace(BUNDLE, version="2.0.0", digest="f" * 64)
 
 
@@ -42,19 +44,16 @@ def sqlite(folder: Path) -> Iterator[ReviewQueue]:
 
 
 def postgresql(_: Path) -> Iterator[ReviewQueue]:
-    """A database for tests alone, e.g. postgresql+psycopg://postgres@127.0.0.1/test; emptied after each."""
-    url = os.environ.get("BRAIN_TRIAGE_TEST_POSTGRESQL")
-    if url is None:
-        pytest.skip("no PostgreSQL to test with (BRAIN_TRIAGE_TEST_POSTGRESQL is not set)")
-    with closing(open_queue(url, clock=Clock())) as queue:
+    """Emptied after each test."""
+    with closing(open_queue(POSTGRESQL, clock=Clock())) as queue:
         yield queue
         assert queue.verify_audit().broken is None
-    engine = create_engine(url)
+    engine = create_engine(POSTGRESQL)
     Base.metadata.drop_all(engine)
     engine.dispose()
 
 
-@pytest.fixture(params=[in_memory, sqlite, postgresql])
+@pytest.fixture(params=[in_memory, sqlite, *([postgresql] if POSTGRESQL else [])])
 def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReviewQueue | InMemoryQueue]:
     yield from request.param(tmp_path)
 

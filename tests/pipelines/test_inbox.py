@@ -251,6 +251,28 @@ def test_a_format_that_is_asked_for_later_is_written(desk: Desk) -> None:
     assert decide(desk, only(CASES[0]))[0].kept
 
 
+def test_what_a_reviewer_laid_into_a_folder_is_kept(desk: Desk) -> None:
+    decide(desk, only(CASES[0]))
+    (desk.out / "case-a" / "note.txt").write_text("I see a cyst.")
+    assert decide(desk, only(CASES[0]))[0].kept
+
+    decide(with_tools(desk, writers={**desk.tools.writers, "more": RecordingWriter("more.json")}), only(CASES[0]))
+    (note,) = desk.out.rglob("note.txt")
+    assert note.read_text() == "I see a cyst."
+
+
+def test_a_refused_input_is_settled_when_a_format_fails_and_the_format_is_tried_again(desk: Desk) -> None:
+    refused = Inventory(cases=(), refused=INVENTORY.refused, skipped={})
+    broken = {**desk.tools.writers, "more": RecordingWriter("more.json", raises=OSError(CANARY))}
+    decide(with_tools(desk, writers=broken), refused)
+    assert waiting(desk) == ["case-r"]
+
+    whole = {**desk.tools.writers, "more": RecordingWriter("more.json")}
+    assert [o.kept for o in decide(with_tools(desk, writers=whole), refused)] == [False]
+    assert (desk.out / "case-r" / "more.json").is_file()
+    assert folders(desk.out) == ["case-r"]
+
+
 def test_a_folder_without_a_decision_in_the_queue_does_not_count(desk: Desk) -> None:
     decide(desk, only(CASES[0]))
     (outcome,) = decide(with_tools(desk, queue=InMemoryQueue()), only(CASES[0]))

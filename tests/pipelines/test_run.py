@@ -128,8 +128,15 @@ def test_the_log_has_one_line_an_event_and_ends_with_the_head_of_the_audit(setti
     run(settings)
     events = log_of(settings)
 
-    assert [event["event"] for event in events] == ["decided"] * 3 + ["run_ended"]
+    assert [event["event"] for event in events] == ["run_started", *["decided"] * 3, "run_ended"]
     assert len(str(events[-1]["audit_head"])) == 64
+
+
+def test_a_run_that_fails_says_so_in_the_log(settings: Settings) -> None:
+    with pytest.raises(TriageError):
+        run(settings, inventory=Inventory(cases=(), refused=(), skipped={}))
+
+    assert [(event["event"], event.get("error")) for event in log_of(settings)][-1] == ("run_failed", "TriageError")
 
 
 def test_a_control_or_bidirectional_character_is_an_escape_in_the_log(tmp_path: Path) -> None:
