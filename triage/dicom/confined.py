@@ -110,11 +110,20 @@ def _decode(request: dict[str, Any], out: Path, limits: ReadLimits) -> list[list
 
 
 def _confine(limits: ReadLimits) -> None:
-    """After the imports: only the input's own memory is limited tightly."""
-    resource.setrlimit(resource.RLIMIT_AS, (limits.decode_bytes, limits.decode_bytes))
+    """Called after the imports: the limit is on what the input takes beyond the interpreter and its libraries."""
+    memory = _address_space() + limits.decode_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     array = 4 * limits.volume_voxels + 4096
     resource.setrlimit(resource.RLIMIT_FSIZE, (array, array))
+
+
+def _address_space() -> int:
+    """Bytes of address space of this process, 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 def _over_limit(message: str) -> Refusal:

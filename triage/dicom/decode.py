@@ -18,6 +18,7 @@ from pydicom.uid import RLELossless
 
 from triage.case import SourceFile
 from triage.dicom.codestream import claimed_size
+from triage.dicom.coherence import odd_slice
 from triage.dicom.files import open_regular
 from triage.dicom.geometry import grid_of
 from triage.dicom.header import Header, NotOurs, Pixels, parse_header, quiet_pydicom
@@ -70,6 +71,8 @@ def decode_series(
     )
     if grid.order != tuple(range(slices)):  # frames of an enhanced file come in any order
         array[:] = array[:, :, list(grid.order)]
+    if any(header.pixels and header.pixels.native_at is None for header in headers):
+        _check_coherence(array)
     if headers[0].inverted:
         array[:] = array.max() + array.min() - array
     return array, grid.affine_lps
@@ -97,6 +100,11 @@ def _stored_frames(data: bytes, header: Header, pixels: Pixels) -> Iterator[NDAr
             raise
         except Exception as error:  # every codec has its own
             raise _failed("A compressed frame cannot be decoded.") from error
+
+
+def _check_coherence(array: NDArray[np.float32]) -> None:
+    if (odd := odd_slice(array)) is not None:
+        raise Refusal(Code.BAD_VALUES, f"Slice {odd + 1} does not resemble its neighbours.", do=_AGAIN)
 
 
 def _check_range(stored: NDArray[np.integer], pixels: Pixels) -> None:

@@ -73,9 +73,7 @@ def lay_out(file: BinaryIO, meta: Meta, *, size: int, implicit: bool, elements: 
     head = file.read(min(size, limits.header_bytes))
     pixels_at = _walk(head, meta.start, size, implicit=implicit, elements=elements, limits=limits)
     if pixels_at is None:
-        return Layout(
-            header=head, native_at=None, native_bytes=None, fragments=None, fault=_truncated()
-        )
+        return Layout(header=head, native_at=None, native_bytes=None, fragments=None, fault=_truncated())
     length, value_at = value_of(head, pixels_at, implicit=implicit)
     header = head[:pixels_at]
     if length != UNDEFINED:

@@ -12,7 +12,7 @@ class ReadLimits:
     header_bytes: everything before the pixels. value_bytes: one value outside pixels and overlays.
     classic_elements, enhanced_elements: attributes of all levels. depth: nesting of sequences.
     edge_voxels: rows, columns or slices. volume_voxels: of a series; 768^3 is above any head protocol.
-    inventory_files: regular files looked at in one inbox. decode_bytes: address space of the decoding process;
+    inventory_files: regular files looked at in one inbox. decode_bytes: memory that decoding may take;
     decode_seconds: its wall time. nifti_bytes: a NIfTI file once decompressed.
     """
 
