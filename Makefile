@@ -76,7 +76,7 @@ bench: $(READY) ## measure speed and memory on this machine
 	@$(BIN)/python -m pipelines.bench
 
 clean: ## remove what the targets made; keeps .venv, your results in OUT and the review queue
-	rm -rf $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(SAMPLE) .$(SAMPLE).unfinished dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 system-packages: ## install the Debian packages that some tests need (needs root)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -66,7 +66,7 @@ class Patient:
 
 
 def make_sample_inbox(folder: Path, *, only: Collection[str] | None = None) -> Path:
-    """Write the sample inbox, about 200 MB, the same bytes every time; a complete one is left as it is.
+    """Write the sample inbox, about 170 MB, the same bytes every time; a complete one is left as it is.
 
     only: keys of `PATIENTS`, for a quick start. Raises TriageError when the folder holds anything else.
     """
@@ -84,7 +84,7 @@ def make_sample_inbox(folder: Path, *, only: Collection[str] | None = None) -> P
     for key in keys:
         PATIENTS[key].write(key, unfinished / key)
     with ZipFile(unfinished / "older-scans.zip", "w") as archive:
-        archive.writestr("empty.txt", "An archive is never unpacked.\n")
+        archive.writestr(ZipInfo("note.txt"), "Archives are never opened.\n")  # ZipInfo: dated 1980, not today
     (unfinished / NOTE).write_text(note, encoding="utf-8")
     unfinished.replace(folder)
     return folder
@@ -98,14 +98,7 @@ def patient_id(key: str) -> str:
 def _ana(key: str, folder: Path) -> None:
     head = Head(seed=11, turn_deg=(4, -2, 3))
     tags = {**_person(key, "034Y", "F"), **SIEMENS}
-    scout = {
-        "SeriesDescription": "localizer",
-        "SeriesNumber": 1,
-        "ImageType": ["ORIGINAL", "PRIMARY", "M", "LOCALIZER"],
-    }
-    write_classic_series(
-        acquire(head, SCOUT), folder / "1_localizer", tags={**tags, **scout, "MRAcquisitionType": "2D"}
-    )
+    write_classic_series(acquire(head, SCOUT), folder / "1_localizer", tags={**tags, **SCOUT_TAGS})
     write_classic_series(acquire(head, SAGITTAL), folder / "2_t1", tags={**tags, **_t1("t1_mprage_sag_iso")})
     _write_screenshot(folder / "9_screenshot", tags)
 
