@@ -176,7 +176,9 @@ def _recorded(settings: Settings, tools: Tools, log: FilteringBoundLogger) -> It
 
 
 def _check_places(inbox: Path, settings: Settings) -> None:
-    """What a run writes must not lie where it reads: the next run would take it for patients."""
+    """The inbox is there, and what a run writes does not lie in it: the next run would take it for patients."""
+    if not inbox.exists():
+        raise TriageError("The inbox does not exist.", do="Give the folder that holds the MR images, DICOM or NIfTI.")
     for name, option, place in (("output", "--out", settings.out), ("state", "--state", settings.state_folder)):
         if place.resolve().is_relative_to(inbox.resolve()):
             raise TriageError(f"The {name} folder lies in the inbox.", do=f"Give one outside it with {option}.")

@@ -116,6 +116,12 @@ def test_an_inbox_without_a_case_is_an_error(settings: Settings) -> None:
         run(settings, inventory=Inventory(cases=(), refused=(), skipped={"not MR": 3}))
 
 
+def test_an_inbox_that_is_not_there_is_an_error_before_anything_is_made(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(TriageError, match="does not exist"):
+        pipelines.run.run(tmp_path / "typo", settings, FakeWatch())
+    assert [path.name for path in tmp_path.iterdir()] == ["inbox"]
+
+
 @pytest.mark.parametrize("place", ["out", "state"])
 def test_results_may_not_lie_in_the_inbox(settings: Settings, place: str) -> None:
     inside = settings.model_copy(update={place: settings.out.parent / "inbox" / "deep"})
