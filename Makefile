@@ -53,7 +53,7 @@ endif
 # a script calls `brain-triage run` itself and gets the status.
 run: $(READY) ## triage DICOM=/folder into OUT=/place; without DICOM, a sample inbox made on the spot
 ifeq ($(strip $(DICOM)),)
-	@test -d $(SAMPLE) || echo "No DICOM= given: making a sample inbox of made-up patients, about 170 MB."
+	@test -d $(SAMPLE) || echo "No DICOM= given: making a sample inbox of made-up patients, about 190 MB."
 	@$(BIN)/brain-triage sample $(SAMPLE)
 endif
 	@$(BIN)/brain-triage run "$(or $(strip $(DICOM)),$(SAMPLE))" --out "$(OUT)" || test $$? -eq 2

@@ -66,7 +66,7 @@ class Patient:
 
 
 def make_sample_inbox(folder: Path, *, only: Collection[str] | None = None) -> Path:
-    """Write the sample inbox, about 170 MB, the same bytes every time; a complete one is left as it is.
+    """Write the sample inbox, about 190 MB, the same bytes every time; a complete one is left as it is.
 
     only: keys of `PATIENTS`, for a quick start. Raises TriageError when the folder holds anything else.
     """

@@ -80,7 +80,8 @@ def acquire(head: Head, grid: Grid) -> Volume:
     rng = np.random.default_rng(head.seed)
     affine = affine_of(grid)
     source = template(scalp=head.scalp)
-    points = _template_points(head, grid.shape, affine, rng) - source.origin_mm.reshape(3, 1, 1, 1)
+    points = _template_points(head, grid.shape, affine, rng)
+    points -= source.origin_mm.reshape(3, 1, 1, 1)
     image = _look_up(source.intensity, points)
     white = _look_up(source.white, points) if head.lesions else None
     image = np.interp(image, (0, DARK, GREY, WHITE, 1.1), (0, *head.levels, 1.1 * head.levels[2])).astype(np.float32)
