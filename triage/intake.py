@@ -4,12 +4,12 @@ Nothing that is found is lost: it becomes a case, a refused input with its code,
 left alone. No text made here holds a name, an identifier, a date or a path of the input.
 """
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from triage.bids import Session, other_kind, session_of
 from triage.case import Case, Inventory, RefusedInput, Series, Volume
 from triage.choice import choose
 from triage.dicom.confined import decode_confined
@@ -20,12 +20,13 @@ from triage.dicom.limits import ReadLimits
 from triage.dicom.sniff import Kind, fingerprint, kind_of
 from triage.dicom.studies import Rejected, candidates_of, reject, studies_of
 from triage.errors import Code, Refusal, TriageError
-from triage.nifti import is_label_name, read_nifti_header, stem_of, weighting_of_name
+from triage.nifti import read_nifti_header
+from triage.nifti_names import Session, is_label_name, other_kind, session_of, weighting_of_name
 
 __all__ = ["ReadLimits", "read_volume", "take_inventory"]
 
 _LABELS = "label maps and masks"
-_INTERNAL = Refusal(Code.INTERNAL, "The study met an error of this program.", do="Look at it by hand; report the error.")
+_LOG = logging.getLogger(__name__)
 
 
 def take_inventory(root: Path, *, pseudonyms: Pseudonyms, limits: ReadLimits | None = None) -> Inventory:
@@ -47,7 +48,10 @@ def take_inventory(root: Path, *, pseudonyms: Pseudonyms, limits: ReadLimits | N
 
 
 def read_volume(series: Series, *, limits: ReadLimits | None = None) -> Volume:
-    """The pixels of a series in RAS+, decoded in a process of its own; a Refusal when they cannot be believed."""
+    """The pixels of a series in RAS+, decoded in a process of its own; a Refusal when they cannot be believed.
+
+    The array lies in memory with the column index fastest, as in NIfTI.
+    """
     return decode_confined(series, limits=limits or ReadLimits())
 
 
@@ -125,8 +129,8 @@ def _by_kind(paths: Iterable[Path], findings: _Findings) -> dict[Kind, list[Path
     for path in paths:
         try:
             kind = kind_of(path)
-        except Refusal as refusal:
-            findings.stray(path, refusal)
+        except Exception as error:
+            findings.stray(path, _as_refusal(error))
             continue
         if isinstance(kind, Kind):
             found[kind].append(path)
@@ -140,8 +144,8 @@ def _take_dicom(paths: Iterable[Path], findings: _Findings, limits: ReadLimits) 
     for path in paths:
         try:
             header = read_header(path, limits=limits)
-        except Refusal as refusal:
-            findings.stray(path, refusal)
+        except Exception as error:
+            findings.stray(path, _as_refusal(error))
             continue
         if isinstance(header, NotOurs):
             findings.skipped[header.kind] += 1
@@ -154,23 +158,25 @@ def _take_dicom(paths: Iterable[Path], findings: _Findings, limits: ReadLimits) 
         else:
             try:
                 candidates, rejected = candidates_of(study, findings.pseudonyms)
-            except Exception:  # one study that meets an error of ours must not take the others with it
-                findings.refuse(pseudonym, study.content_sha256, _INTERNAL, len(study.headers))
+            except Exception as error:
+                findings.refuse(pseudonym, study.content_sha256, _as_refusal(error), len(study.headers))
                 continue
             findings.settle(pseudonym, candidates, rejected, study.content_sha256)
 
 
 def _take_nifti(paths: Iterable[Path], root: Path, findings: _Findings, limits: ReadLimits) -> None:
     sessions: dict[Session, tuple[list[Series], list[Rejected]]] = defaultdict(lambda: ([], []))
+    seen: set[str] = set()
     for path in paths:
-        session = session_of(path, stem_of(path))
-        kind = _LABELS if is_label_name(path) else other_kind(path, root, stem_of(path)) if session else None
+        session = session_of(path)
+        kind = _LABELS if is_label_name(path) else other_kind(path, root) if session else None
         if kind:
             findings.skipped[kind] += 1
             continue
         try:
             series = read_nifti_header(path, pseudonyms=findings.pseudonyms, limits=limits)
-        except Refusal as refusal:
+        except Exception as error:
+            refusal = _as_refusal(error)
             if session:
                 name = findings.pseudonyms.of("nifti", fingerprint(path))
                 sessions[session][1].append(reject(name, weighting_of_name(path), (), refusal, n_files=1))
@@ -179,14 +185,25 @@ def _take_nifti(paths: Iterable[Path], root: Path, findings: _Findings, limits: 
             continue
         if series is None:
             findings.skipped[_LABELS] += 1
+        elif series.pseudonym in seen:
+            findings.skipped["copies of the same file"] += 1
         elif session:
             sessions[session][0].append(series)
         else:
+            seen.add(series.pseudonym)
             findings.settle(series.pseudonym, [series], [], series.uid)
     for session, (candidates, rejected) in sessions.items():
         name = findings.pseudonyms.of("bids", _below(session.dataset, root), session.subject, session.session)
         digest = digest_of(*(series.uid for series in candidates), *(one.not_chosen.pseudonym for one in rejected))
         findings.settle(name, candidates, rejected, digest)
+
+
+def _as_refusal(error: Exception) -> Refusal:
+    """An error of ours in one file or study must not take the others with it; only its type is logged."""
+    if isinstance(error, Refusal):
+        return error
+    _LOG.error("reading met an internal error of type %s", type(error).__name__)
+    return Refusal(Code.INTERNAL, "Reading met an error of this program.", do="Look at the input by hand; report it.")
 
 
 def _below(folder: Path, root: Path) -> str:

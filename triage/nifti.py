@@ -5,7 +5,6 @@ A file without a valid affine has no known left and right, and is refused.
 
 import io
 import math
-import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-from triage.case import Format, Series, SourceFile, Volume, Weighting
+from triage.case import Format, Series, SourceFile, Volume
 from triage.dicom.decode import read_unchanged
 from triage.dicom.deid import Pseudonyms
 from triage.dicom.files import open_regular, sha256_of
@@ -23,39 +22,12 @@ from triage.dicom.geometry import FEWEST_SLICES, LARGEST_GAP_MM, SHEAR_DEGREES, 
 from triage.dicom.limits import ReadLimits
 from triage.dicom.volume import check_values
 from triage.errors import Code, Refusal
+from triage.nifti_names import has_agent_name, weighting_of_name
 
-SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
 _HEADER_BYTES = 1 << 20
 _SPACING_MM = (0.1, 10.0)
 _INTENT_LABEL = 1002
 _FEW_VALUES = 20
-_LABELS = re.compile(r"(^|[_.-])(d?seg|aseg|aparc|aparc\+aseg|mask|brainmask|labels?\d*|roi|probseg)(?=[_.-]|$)", re.I)
-_WEIGHTINGS = (
-    (re.compile(r"flair", re.I), Weighting.FLAIR),
-    (re.compile(r"(?<![a-z0-9])t1(?!map|rho)|mprage|bravo|spgr", re.I), Weighting.T1),
-    (re.compile(r"(?<![a-z0-9])t2(?!map|star|\*)", re.I), Weighting.T2),
-    (re.compile(r"(?<![a-z0-9])pd(?![a-z0-9]*map)", re.I), Weighting.PD),
-)
-_AGENT = re.compile(r"t1(ce|c|gd|post)(?![a-z])|(?<![a-z0-9])ce-|gadolin", re.I)
-
-
-def stem_of(path: Path) -> str:
-    """The file name without its NIfTI suffix."""
-    name = path.name
-    return next(
-        (name[: -len(suffix)] for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)),
-        name,
-    )
-
-
-def is_label_name(path: Path) -> bool:
-    """The name says that the file holds labels, not an image."""
-    return _LABELS.search(stem_of(path)) is not None
-
-
-def weighting_of_name(path: Path) -> Weighting:
-    """The weighting that a file name claims; a NIfTI header does not know it."""
-    return next((weighting for pattern, weighting in _WEIGHTINGS if pattern.search(stem_of(path))), Weighting.UNKNOWN)
 
 
 def read_nifti_header(path: Path, *, pseudonyms: Pseudonyms, limits: ReadLimits) -> Series | None:
@@ -84,7 +56,7 @@ def read_nifti_header(path: Path, *, pseudonyms: Pseudonyms, limits: ReadLimits)
         shape=shape,
         spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         weighting=weighting_of_name(path),
-        contrast_agent=_AGENT.search(stem_of(path)) is not None,
+        contrast_agent=has_agent_name(path),
     )
 
 

@@ -21,8 +21,9 @@ from triage.dicom.codestream import claimed_size
 from triage.dicom.coherence import odd_slice
 from triage.dicom.files import open_regular
 from triage.dicom.geometry import grid_of
-from triage.dicom.header import Header, NotOurs, Pixels, parse_header, quiet_pydicom
+from triage.dicom.header import Header, NotOurs, parse_header, quiet_pydicom
 from triage.dicom.limits import ReadLimits
+from triage.dicom.pixels import Pixels
 from triage.errors import Code, Refusal
 
 
@@ -47,54 +48,55 @@ def decode_series(
     slices: number of planes the inventory found; another number is a refusal.
     """
     headers: list[Header] = []
-    array: NDArray[np.float32] | None = None
-    at = 0
+    array = np.empty((0, 0, 0), np.float32)
+    at, compressed = 0, False
     for source in files:
         data = read_unchanged(source, max_bytes=limits.file_bytes)
-        header = parse_header(io.BytesIO(data), source.path, limits=limits)
-        if isinstance(header, NotOurs) or header.fault or header.pixels is None:
-            raise _failed("A file of the series is no sound MR image.")
-        if array is None:
-            shape = (header.columns, header.rows, slices)
+        header, pixels = _sound_header(data, source, limits)
+        if not headers:
+            shape = (pixels.columns, pixels.rows, slices)
             array = np.lib.format.open_memmap(out, mode="w+", dtype=np.float32, shape=shape, fortran_order=True)
-        for plane, stored in zip(header.planes, _stored_frames(data, header, header.pixels), strict=True):
-            if stored.shape != array.shape[1::-1] or at >= slices:
+        for plane, stored in zip(header.planes, _stored_frames(data, pixels, len(header.planes)), strict=True):
+            if stored.T.shape != array.shape[:2] or at >= slices:
                 raise _failed("The pixels do not have the size that the header says.")
-            _check_range(stored, header.pixels)
+            _check_range(stored, pixels)
             array[:, :, at] = stored.T * np.float32(plane.slope) + np.float32(plane.intercept)
             at += 1
         headers.append(header)
-    if array is None or at != slices:
+        compressed = compressed or pixels.native_at is None
+    if at != slices:
         raise _failed("The series does not have the number of slices that was found.")
-    grid = grid_of(
-        [plane for header in headers for plane in header.planes], columns=headers[0].columns, rows=headers[0].rows
-    )
+    planes = [plane for header in headers for plane in header.planes]
+    grid = grid_of(planes, columns=array.shape[0], rows=array.shape[1])
     if grid.order != tuple(range(slices)):  # frames of an enhanced file come in any order
         array[:] = array[:, :, list(grid.order)]
-    if any(header.pixels and header.pixels.native_at is None for header in headers):
-        _check_coherence(array)
-    if headers[0].inverted:
+    if compressed and (odd := odd_slice(array)) is not None:
+        raise Refusal(Code.BAD_VALUES, f"Slice {odd + 1} does not resemble its neighbours.", do=_AGAIN)
+    if pixels.inverted:
         array[:] = array.max() + array.min() - array
     return array, grid.affine_lps
 
 
-def _stored_frames(data: bytes, header: Header, pixels: Pixels) -> Iterator[NDArray[np.integer]]:
+def _sound_header(data: bytes, source: SourceFile, limits: ReadLimits) -> tuple[Header, Pixels]:
+    header = parse_header(io.BytesIO(data), source.path, limits=limits)
+    if isinstance(header, NotOurs) or header.fault or header.pixels is None:
+        raise _failed("A file of the series is no sound MR image.")
+    return header, header.pixels
+
+
+def _stored_frames(data: bytes, pixels: Pixels, frames: int) -> Iterator[NDArray[np.integer]]:
     """The frames of one file as stored integers (rows, columns)."""
     if pixels.native_at is not None:
         kind = np.dtype(f"<{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
-        count = len(header.planes) * header.rows * header.columns
-        native = np.frombuffer(data, kind, count=count, offset=pixels.native_at)
-        yield from native.reshape(len(header.planes), header.rows, header.columns)
+        native = np.frombuffer(data, kind, count=frames * pixels.rows * pixels.columns, offset=pixels.native_at)
+        yield from native.reshape(frames, pixels.rows, pixels.columns)
         return
     with quiet_pydicom():
         dataset = pydicom.dcmread(io.BytesIO(data))
-        for codestream in generate_frames(dataset.PixelData, number_of_frames=len(header.planes)):
-            claimed = claimed_size(codestream)
-            if claimed and claimed != (header.rows, header.columns):
-                code = Code.DECODE_LIMIT if claimed[0] * claimed[1] > header.rows * header.columns else Code.DECODE_FAIL
-                raise Refusal(code, "The compressed pixels claim another size than the header.", do=_AGAIN)
-        plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else "pylibjpeg"
         try:
+            for codestream in generate_frames(dataset.PixelData, number_of_frames=frames):
+                _check_claim(codestream, pixels)
+            plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else "pylibjpeg"
             yield from iter_pixels(dataset, decoding_plugin=plugin, raw=True)
         except (Refusal, MemoryError):
             raise
@@ -102,9 +104,14 @@ def _stored_frames(data: bytes, header: Header, pixels: Pixels) -> Iterator[NDAr
             raise _failed("A compressed frame cannot be decoded.") from error
 
 
-def _check_coherence(array: NDArray[np.float32]) -> None:
-    if (odd := odd_slice(array)) is not None:
-        raise Refusal(Code.BAD_VALUES, f"Slice {odd + 1} does not resemble its neighbours.", do=_AGAIN)
+def _check_claim(codestream: bytes, pixels: Pixels) -> None:
+    """A codestream that claims another size than the header is not given to a codec."""
+    claimed = claimed_size(codestream)
+    if claimed is None or claimed == (pixels.rows, pixels.columns):
+        return
+    larger = claimed[0] * claimed[1] > pixels.rows * pixels.columns
+    code = Code.DECODE_LIMIT if larger else Code.DECODE_FAIL
+    raise Refusal(code, "The compressed pixels claim another size than the header.", do=_AGAIN)
 
 
 def _check_range(stored: NDArray[np.integer], pixels: Pixels) -> None:

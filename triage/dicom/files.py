@@ -42,7 +42,12 @@ def open_regular(path: Path, *, max_bytes: int) -> Iterator[BinaryIO]:
                 f"A file of {status.st_size / 2**20:.0f} MiB is over the limit of {max_bytes / 2**20:.0f} MiB.",
                 do="Check what it is; a brain series is far smaller.",
             )
-        yield file
+        try:
+            yield file
+        except OSError as error:
+            raise Refusal(
+                Code.NOT_A_REGULAR_FILE, "A file could not be read to its end.", do="Check the disk; copy it again."
+            ) from error
 
 
 def sha256_of(file: BinaryIO) -> str:

@@ -17,10 +17,12 @@ from pydicom.uid import EnhancedMRImageStorage, ImplicitVRLittleEndian, MRImageS
 
 from triage.case import SourceFile
 from triage.dicom.acquisition import Acquisition, acquisition_of
-from triage.dicom.attribute_values import integer, raw_text, text
+from triage.dicom.attribute_values import raw_text, text
+from triage.dicom.file_meta import invalid, read_meta
 from triage.dicom.files import open_regular, sha256_of
-from triage.dicom.layout import Layout, lay_out, read_meta
+from triage.dicom.layout import Layout, lay_out
 from triage.dicom.limits import ReadLimits
+from triage.dicom.pixels import Pixels, pixels_of
 from triage.dicom.planes import Plane, planes_of
 from triage.dicom.sop_classes import NOT_OURS, OTHER, TRANSFER_SYNTAXES
 from triage.errors import Code, Refusal
@@ -29,21 +31,11 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pixels:
-    """Stored integers. native_at: offset in the file, None when they are compressed. bits_stored <= bits_allocated."""
-
-    native_at: int | None
-    bits_allocated: int
-    bits_stored: int
-    signed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """One file of an MR series. Identifiers stay in memory. fault: why this file spoils its series, None if sound.
 
     planes: one for a classic file, one per frame for an enhanced one; empty when there is a fault.
-    inverted: MONOCHROME1, the lowest value is white. pixels: how the pixels are stored; None when there is a fault.
+    pixels: how the pixels are stored; None when there is a fault.
     """
 
     file: SourceFile
@@ -53,9 +45,6 @@ class Header:
     sop_uid: str
     enhanced: bool
     frame_of_reference: str
-    rows: int
-    columns: int
-    inverted: bool
     pixels: Pixels | None
     planes: tuple[Plane, ...]
     acquisition: Acquisition
@@ -84,7 +73,7 @@ def parse_header(file: BinaryIO, path: Path, *, limits: ReadLimits) -> Header | 
         raise Refusal(Code.NOT_DICOM, "A file is no DICOM file.", do="Check what it is; it was not read.")
     meta = read_meta(head)
     if not meta.sop_class:
-        raise _invalid("The file does not name its SOP class.")
+        raise invalid("The file does not name its SOP class.")
     if meta.sop_class not in (MRImageStorage, EnhancedMRImageStorage):
         return NotOurs(kind=NOT_OURS.get(meta.sop_class, OTHER))
     if meta.transfer_syntax not in TRANSFER_SYNTAXES:
@@ -105,7 +94,7 @@ def parse_header(file: BinaryIO, path: Path, *, limits: ReadLimits) -> Header | 
         except Refusal:
             raise
         except Exception as error:  # pydicom raises what its callees raise, KeyError to NotImplementedError
-            raise _invalid("The header of an image cannot be parsed.") from error
+            raise invalid("The header of an image cannot be parsed.") from error
 
 
 @contextmanager
@@ -131,20 +120,15 @@ def _header(dataset: Dataset, layout: Layout, source: SourceFile, *, enhanced: b
         )
     except Refusal as refusal:
         raise layout.fault or refusal from None
+    pixels: Pixels | None
     planes: tuple[Plane, ...] = ()
-    pixels: Pixels | None = None
-    rows = columns = 0
+    fault: Refusal | None = None
     try:
-        if layout.fault:
-            raise layout.fault
-        if raw_text(dataset, "SOPClassUID") != (EnhancedMRImageStorage if enhanced else MRImageStorage):
-            raise _invalid("The file meta information and the data set name different SOP classes.")
-        rows, columns = _grid(dataset, layout, limits)
-        pixels = _pixels(dataset, layout)
+        _check_object(dataset, layout, enhanced=enhanced)
+        pixels = pixels_of(dataset, layout, limits)
         planes = planes_of(dataset, enhanced=enhanced)
-        fault = None
     except Refusal as refusal:
-        fault = refusal
+        pixels, fault = None, refusal
     return Header(
         file=source,
         patient_id=raw_text(dataset, "PatientID"),
@@ -153,9 +137,6 @@ def _header(dataset: Dataset, layout: Layout, source: SourceFile, *, enhanced: b
         sop_uid=sop_uid,
         enhanced=enhanced,
         frame_of_reference=text(dataset, "FrameOfReferenceUID"),
-        rows=rows,
-        columns=columns,
-        inverted=text(dataset, "PhotometricInterpretation") == "MONOCHROME1",
         pixels=pixels,
         planes=planes,
         acquisition=acquisition_of(dataset),
@@ -163,56 +144,18 @@ def _header(dataset: Dataset, layout: Layout, source: SourceFile, *, enhanced: b
     )
 
 
-def _grid(dataset: Dataset, layout: Layout, limits: ReadLimits) -> tuple[int, int]:
-    """Rows and columns, after every rule on the pixel format. Python integers: a product never overflows."""
-    rows, columns, allocated = (integer(dataset, key) for key in ("Rows", "Columns", "BitsAllocated"))
-    frames = integer(dataset, "NumberOfFrames", default=1)
-    if min(rows, columns, frames) < 1:
-        raise _invalid(f"A grid of {columns} x {rows} x {frames} voxels is no image.")
-    if max(rows, columns, frames) > limits.edge_voxels or rows * columns * frames > limits.volume_voxels:
-        raise Refusal(
-            Code.HEADER_LIMIT,
-            f"{columns} x {rows} x {frames} voxels are over the limit of a brain volume.",
-            do="Send one volume at the resolution of the scanner.",
-        )
-    if integer(dataset, "SamplesPerPixel") != 1 or text(dataset, "PhotometricInterpretation") not in _GREY:
-        raise Refusal(Code.NOT_T1_VOLUME, "The pixels are in colour.", do="Send the original magnitude images.")
-    expected = rows * columns * frames * allocated // 8
-    if layout.native_bytes is not None and layout.native_bytes != expected + expected % 2:
-        code = Code.TRUNCATED if layout.native_bytes < expected else Code.HEADER_INVALID
-        raise Refusal(
-            code, f"{layout.native_bytes} bytes of pixels where {expected} belong.", do="Send the series again."
-        )
-    if layout.fragments is not None and layout.fragments < frames:
-        raise Refusal(
-            Code.TRUNCATED, f"{layout.fragments} compressed fragments for {frames} frames.", do="Send the series again."
-        )
+def _check_object(dataset: Dataset, layout: Layout, *, enhanced: bool) -> None:
+    """What spoils a file as a whole."""
+    if layout.fault:
+        raise layout.fault
+    if raw_text(dataset, "SOPClassUID") != (EnhancedMRImageStorage if enhanced else MRImageStorage):
+        raise invalid("The file meta information and the data set name different SOP classes.")
     if text(dataset, "BurnedInAnnotation") == "YES":
-        raise Refusal(
-            Code.BURNED_IN, "The pixels carry burned-in annotation.", do="Look for names in the image before any use."
-        )
-    return rows, columns
-
-
-def _pixels(dataset: Dataset, layout: Layout) -> Pixels:
-    """The format of the stored integers; its attributes must agree."""
-    allocated, stored, high, signed = (
-        integer(dataset, key) for key in ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
-    )
-    if allocated not in (8, 16) or not 1 <= stored <= allocated or high != stored - 1 or signed not in (0, 1):
-        raise _invalid("Bits Allocated, Bits Stored, High Bit and Pixel Representation contradict each other.")
-    return Pixels(native_at=layout.native_at, bits_allocated=allocated, bits_stored=stored, signed=bool(signed))
-
-
-_GREY = ("MONOCHROME1", "MONOCHROME2")
+        raise Refusal(Code.BURNED_IN, "The pixels carry burned-in annotation.", do="Look for names in the image.")
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:
     uid = raw_text(dataset, keyword)
     if len(uid) > 64 or not _UID.fullmatch(uid):
-        raise _invalid(f"{keyword} is missing or no valid UID.")
+        raise invalid(f"{keyword} is missing or no valid UID.")
     return uid
-
-
-def _invalid(message: str) -> Refusal:
-    return Refusal(Code.HEADER_INVALID, message, do="Ask the sender for the original series.")

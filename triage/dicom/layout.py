@@ -1,4 +1,4 @@
-"""Where the elements of a DICOM file lie, found without decoding any (PS3.5 chapter 7, PS3.10 chapter 7).
+"""Where the elements of a DICOM file lie, found without decoding any (PS3.5 chapter 7).
 
 This walk runs before a parser sees the bytes. It is a loop, not a recursion, takes no memory that a length field asks
 for, and stops at the first limit: a hostile header costs milliseconds. What it accepts, pydicom parses in bounded time.
@@ -10,13 +10,12 @@ from typing import BinaryIO
 
 from pydicom.datadict import DicomDictionary
 
+from triage.dicom.file_meta import Meta, invalid, truncated, value_of
 from triage.dicom.limits import ReadLimits
 from triage.errors import Code, Refusal
 
 UNDEFINED = 0xFFFFFFFF
-_LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_TRANSFER_SYNTAX, _SOP_CLASS = 0x0010, 0x0002
 _DELIMITERS = 0xFFFE
 _FIRST_OVERLAY, _LAST_OVERLAY = 0x60000000, 0x60FFFFFF
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -25,18 +24,10 @@ _SEQUENCE_END_TAG = struct.pack("<HH", 0xFFFE, 0xE0DD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meta:
-    """File meta information (PS3.10 7.1). start: offset of the first element of the data set."""
-
-    transfer_syntax: str
-    sop_class: str
-    start: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """header: bytes from the file's start to the pixels. native_at, native_bytes: offset and length of
-    the pixels, None if encapsulated.
+    """header: bytes from the file's start to the pixels.
+
+    native_at, native_bytes: offset and length of the pixels, None if encapsulated.
     fragments: number of encapsulated fragments, None if native. fault: what is wrong with the pixels' extent.
     """
 
@@ -47,38 +38,17 @@ class Layout:
     fault: Refusal | None
 
 
-def read_meta(head: bytes) -> Meta:
-    """The file meta information of a file that starts with `head`, which has the prefix DICM."""
-    values = {_TRANSFER_SYNTAX: b"", _SOP_CLASS: b""}
-    at = 132
-    while at + 12 <= len(head) and head[at : at + 2] == b"\x02\0":
-        tag = struct.unpack_from("<H", head, at + 2)[0]
-        length, value_at = value_of(head, at, implicit=False)
-        if value_at + length > len(head):
-            raise _truncated()
-        if tag in values:
-            values[tag] = head[value_at : value_at + length]
-        at = value_at + length
-    if not values[_TRANSFER_SYNTAX]:
-        raise _truncated() if at + 12 > len(head) else _invalid("The file names no transfer syntax.")
-    syntax, sop_class = (
-        values[tag].rstrip(b"\0 ").decode("ascii", "replace") for tag in (_TRANSFER_SYNTAX, _SOP_CLASS)
-    )
-    return Meta(transfer_syntax=syntax, sop_class=sop_class, start=at)
-
-
 def lay_out(file: BinaryIO, meta: Meta, *, size: int, implicit: bool, elements: int, limits: ReadLimits) -> Layout:
     """Walk the elements of the data set to the pixels, then measure the pixels. elements: how many there may be."""
     file.seek(0)
     head = file.read(min(size, limits.header_bytes))
     pixels_at = _walk(head, meta.start, size, implicit=implicit, elements=elements, limits=limits)
     if pixels_at is None:
-        return Layout(header=head, native_at=None, native_bytes=None, fragments=None, fault=_truncated())
+        return Layout(header=head, native_at=None, native_bytes=None, fragments=None, fault=truncated())
     length, value_at = value_of(head, pixels_at, implicit=implicit)
     header = head[:pixels_at]
     if length != UNDEFINED:
-        short = value_at + length > size
-        fault = _truncated() if short else None
+        fault = truncated() if value_at + length > size else None
         return Layout(header=header, native_at=value_at, native_bytes=length, fragments=None, fault=fault)
     try:
         fragments, encapsulation_fault = _fragments(file, value_at, size), None
@@ -118,11 +88,11 @@ def _walk(head: bytes, at: int, size: int, *, implicit: bool, elements: int, lim
             continue
         if not stack:
             if tag <= previous:
-                raise _invalid("The elements of the header are out of order.")
+                raise invalid("The elements of the header are out of order.")
             previous = tag
         at = _step_element(head, at, tag, size, stack, implicit=implicit, limits=limits)
     if any(level.end is None for level in stack):
-        raise _truncated()
+        raise truncated()
     return None
 
 
@@ -134,7 +104,7 @@ def _step_item(head: bytes, at: int, tag: int, stack: list[_Open]) -> int:
     elif tag in (_ITEM_END, _SEQUENCE_END) and stack and stack[-1].end is None and length == 0:
         stack.pop()
     else:
-        raise _invalid("An item of a sequence stands where none may be.")
+        raise invalid("An item of a sequence stands where none may be.")
     return at + 8
 
 
@@ -145,7 +115,7 @@ def _step_element(
     implicit = stack[-1].implicit if stack else implicit
     length, value_at = value_of(head, at, implicit=implicit)
     if length != UNDEFINED and value_at + length > size:
-        raise _truncated()
+        raise truncated()
     if _is_sequence(head, at, tag, length, implicit=implicit):
         unknown = not implicit and head[at + 4 : at + 6] == b"UN"  # its items are implicit VR (PS3.5 6.2.2 note 2)
         stack.append(_Open(None if length == UNDEFINED else value_at + length, implicit or unknown))
@@ -153,18 +123,6 @@ def _step_element(
     if length > limits.value_bytes and not _FIRST_OVERLAY <= tag <= _LAST_OVERLAY:
         raise _limit(f"One value of the header takes over {limits.value_bytes >> 10} KiB.")
     return value_at + length
-
-
-def value_of(head: bytes, at: int, *, implicit: bool) -> tuple[int, int]:
-    """Value length, and offset of the value, of the element at `at`."""
-    if implicit:
-        return int.from_bytes(head[at + 4 : at + 8], "little"), at + 8
-    vr = head[at + 4 : at + 6]
-    if vr in _LONG_VRS:
-        return int.from_bytes(head[at + 8 : at + 12], "little"), at + 12
-    if not vr.isalpha() or not vr.isupper():
-        raise _invalid("An element has no value representation.")
-    return int.from_bytes(head[at + 6 : at + 8], "little"), at + 8
 
 
 def _is_sequence(head: bytes, at: int, tag: int, length: int, *, implicit: bool) -> bool:
@@ -185,25 +143,15 @@ def _fragments(file: BinaryIO, at: int, size: int) -> int:
         if raw[:4] == _SEQUENCE_END_TAG:
             return max(items - 1, 0)
         if raw[:4] != _ITEM_TAG:
-            raise _invalid("The compressed pixels are not a list of fragments.")
+            raise invalid("The compressed pixels are not a list of fragments.")
         items += 1
         at += 8 + length
-    raise _truncated()
+    raise truncated()
 
 
 def _beyond(size: int, read: int) -> Refusal:
-    return _truncated() if read >= size else _limit(f"The header takes more than {read >> 20} MiB.")
-
-
-def _truncated() -> Refusal:
-    return Refusal(
-        Code.TRUNCATED, "A DICOM file ends before its data does.", do="Send the series again; wait until the copy ends."
-    )
+    return truncated() if read >= size else _limit(f"The header takes more than {read >> 20} MiB.")
 
 
 def _limit(message: str) -> Refusal:
     return Refusal(Code.HEADER_LIMIT, message, do="Ask the sender for the original series.")
-
-
-def _invalid(message: str) -> Refusal:
-    return Refusal(Code.HEADER_INVALID, message, do="Ask the sender for the original series.")

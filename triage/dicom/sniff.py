@@ -7,6 +7,7 @@ from pathlib import Path
 
 from triage.dicom.files import open_regular
 from triage.errors import Code, Refusal
+from triage.nifti_names import SUFFIXES
 
 _DICOM_NAME = re.compile(r"\.(dcm|dicom|ima|img)$", re.I)
 _ARCHIVE_NAME = re.compile(r"\.(zip|tar|tgz|tar\.\w+|tbz2?|txz|7z|rar|bz2|xz|zst|gz)$", re.I)
@@ -42,7 +43,7 @@ def kind_of(path: Path) -> Kind | str:
         head = file.read(512)
     if head[128:132] == b"DICM":
         return Kind.DICOM
-    if name.lower().endswith((".nii", ".nii.gz", ".mgz", ".mgh")):
+    if name.lower().endswith(SUFFIXES):
         return Kind.NIFTI
     if _DICOM_NAME.search(name):
         raise _stray()

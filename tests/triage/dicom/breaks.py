@@ -141,6 +141,20 @@ def jitter(path: Path) -> None:
     edit(path, ImageOrientationPatient=[float(f"{v:.12g}") for v in np.array([1, 0, 0, 0, 1, 0]) + noise])
 
 
+def everywhere_secret(_: Path, paths: Sequence[Path]) -> None:
+    nested_item = Dataset()
+    nested_item.PatientName = SECRETS[0]
+    for path in paths:
+        edit(
+            path,
+            lambda dataset: dataset.add_new(0x60004000, "LT", SECRETS[0]),
+            RequestAttributesSequence=[nested_item],
+            SeriesDescription=f"{SECRETS[0]} T1",
+            InstitutionAddress=SECRETS[3],
+        )
+        path.rename(path.with_name(f"{SECRETS[0]}_{path.name}"))
+
+
 def shear(path: Path) -> None:
     def change(dataset: Dataset) -> None:
         x, y, z = dataset.ImagePositionPatient

@@ -320,7 +320,7 @@ def test_row_63_ten_thousand_junk_files_make_one_entry(tmp_path):
 
 def test_row_63_fifty_studies_at_once_are_fifty_cases(tmp_path):
     for number in range(50):
-        classic(tmp_path / str(number), PatientID=str(number))
+        enhanced(tmp_path / str(number), PatientID=str(number))
 
     assert len(inventory(tmp_path).cases) == 50
 

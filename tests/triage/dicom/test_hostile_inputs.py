@@ -35,6 +35,7 @@ from tests.triage.dicom.breaks import (
     cut,
     duplicate_with_new_uid,
     duplicate_with_other_pixels,
+    everywhere_secret,
     exact_duplicate,
     jitter,
     longer_pixels,
@@ -223,7 +224,8 @@ SAME_AS_CLEAN: dict[str, Break] = {
     "row-53-secrets-in-private-tags": per_file(
         at_group_9(element(9, 0x10, b"LO", b"SECRET STREET ") + element(9, 0x1001, b"LO", b"Doe^Secret"))
     ),
-    "row-56-hard-link": lambda folder, paths: os.link(paths[0], folder / "hard.dcm"),
+    "row-53-secrets-in-nested-sequences-overlays-and-file-names": everywhere_secret,
+    "row-46-hard-link": lambda folder, paths: os.link(paths[0], folder / "hard.dcm"),
 }
 
 
