@@ -1,7 +1,7 @@
 """Conform a volume to the network's grid, and bring maps back to the scanner's.
 
-The conformed grid is RAS+ along the scanner's own axes (flips and permutations, never a rotation), 1 mm isotropic, cropped
-to the head from the vertex down, so that air, neck and zero-padding change nothing.
+The conformed grid is RAS+ along the scanner's own axes (flips and permutations, never a rotation), 1 mm isotropic,
+cropped to the head from the vertex down, so that air, neck and zero-padding change nothing.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,9 @@ HEAD_HEIGHT_MM = 184
 MARGIN_MM = 4
 COARSE_MM = 4
 LARGEST_SIDE = 288
+LARGEST_FIELD_MM = 1024
+"""A larger field of view is a wrong unit of length, and would not fit in memory at 1 mm."""
+AIR_DISTANCE_MM = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,18 +43,44 @@ class Conformed:
 
 def conform(volume: Volume) -> Conformed:
     """Reorient, resample, crop to the head, normalise. Raises Refusal(COVERAGE | BAD_VALUES) when there is no head."""
-    array, affine = to_ras_1mm(volume)
+    measured, padded = without_padding(volume)
+    array, affine = to_ras_1mm(measured)
     mask = head_mask(array)
+    snr = _signal_to_noise(array, mask)
+    # A head that touches its padding gets its margin from it: no more than the margin, however much there is.
+    array = np.pad(array, [(MARGIN_MM * low, MARGIN_MM * high) for low, high in padded])
+    mask = np.pad(mask, [(MARGIN_MM // COARSE_MM * low, MARGIN_MM // COARSE_MM * high) for low, high in padded])
     low, high = head_box(mask, array.shape)
     crop = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     image = np.zeros([max(SMALLEST_SIDE, -(-n // SIDE_MULTIPLE) * SIDE_MULTIPLE) for n in crop.shape], np.float32)
     image[tuple(slice(n) for n in crop.shape)] = normalise(crop)
+    corner = [a - MARGIN_MM * before for a, (before, _) in zip(low, padded, strict=True)]
     shifted = affine.copy()
-    shifted[:3, 3] = (affine @ [*low, 1.0])[:3]
-    ends = zip(low, high, array.shape, strict=True)
-    cut = tuple(end for a, b, n in ends for end in (a == 0, b == n))
+    shifted[:3, 3] = (affine @ [*corner, 1.0])[:3]
+    ends = zip(low, high, array.shape, padded, strict=True)
+    cut = tuple(end for a, b, n, (before, after) in ends for end in (a == 0 and not before, b == n and not after))
     x, y, z = crop.shape
-    return Conformed(image=image, affine=shifted, extent=(x, y, z), cut=cut, snr=_signal_to_noise(array, mask))
+    return Conformed(image=image, affine=shifted, extent=(x, y, z), cut=cut, snr=snr)
+
+
+def without_padding(volume: Volume) -> tuple[Volume, list[tuple[bool, bool]]]:
+    """The volume without its outer planes of zeros, and for both ends of each RAS+ axis whether there were any.
+
+    Every threshold and the noise are measured on what is left, so that zero-padding changes none of them.
+    """
+    filled = volume.array != 0
+    spans = [_span(filled, axis) for axis in range(3)] if filled.any() else [(0, 0)] * 3
+    if not all(b > a for a, b in spans):
+        raise Refusal(Code.BAD_VALUES, "The image is empty.", do="Send the series again, or another one.")
+    corner = [a for a, _ in spans]
+    affine = volume.affine.copy()
+    affine[:3, 3] = (volume.affine @ [*corner, 1.0])[:3]
+    kept = Volume(array=volume.array[tuple(slice(a, b) for a, b in spans)], affine=affine)
+    ends = [(a > 0, b < n) for (a, b), n in zip(spans, volume.array.shape, strict=True)]
+    padded = [(False, False)] * 3
+    for axis, (to, flip) in enumerate(nib.io_orientation(volume.affine)):
+        padded[int(to)] = ends[axis] if flip > 0 else ends[axis][::-1]
+    return kept, padded
 
 
 def to_ras_1mm(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -60,18 +89,25 @@ def to_ras_1mm(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float64]
     array = nib.apply_orientation(volume.array, orientation)
     affine = volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.array.shape)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    field = array.shape * spacing
+    if not field.max() <= LARGEST_FIELD_MM:
+        raise Refusal(
+            Code.COVERAGE,
+            f"The field of view is {field.max():.0f} mm on one axis, {LARGEST_FIELD_MM} mm is the most.",
+            do="Check the unit of length, and that the series shows a head.",
+        )
+    if np.allclose(spacing, 1, atol=1e-3):
+        return np.ascontiguousarray(array, np.float32), affine
     blur = [0.42 * np.sqrt(max(0.0, 1 / s**2 - 1)) for s in spacing]
     if max(blur) > 0.2:
         array = ndimage.gaussian_filter(array, blur, mode="nearest", truncate=3)
-    shape = [max(1, round(n * s)) for n, s in zip(array.shape, spacing, strict=True)]
+    shape = [max(1, round(n)) for n in field]
     # Centres of the outer voxels keep half a new voxel to the field's edge, so both grids share one field of view.
     offset = [(1 / s - 1) / 2 for s in spacing]
-    if not np.allclose(spacing, 1, atol=1e-3):
-        array = ndimage.affine_transform(array, 1 / spacing, offset, shape, order=1, mode="nearest", output=np.float32)
-    scaled = affine.copy()
-    scaled[:3, :3] = affine[:3, :3] / spacing
-    scaled[:3, 3] = (affine @ [*offset, 1.0])[:3] if not np.allclose(spacing, 1, atol=1e-3) else affine[:3, 3]
-    return np.ascontiguousarray(array, np.float32), scaled
+    array = ndimage.affine_transform(array, 1 / spacing, offset, shape, order=1, mode="nearest", output=np.float32)
+    scaled = affine @ np.diag([*(1 / spacing), 1.0])
+    scaled[:3, 3] = (affine @ [*offset, 1.0])[:3]
+    return np.ascontiguousarray(array), scaled
 
 
 def head_mask(array: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -103,7 +139,7 @@ def head_box(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[tuple[int
         if high[-1] - low[-1] > LARGEST_SIDE:
             raise Refusal(
                 Code.COVERAGE,
-                f"The body in the image is {high[-1] - low[-1]} mm long on one axis, a head is under {LARGEST_SIDE} mm.",
+                f"The body in the image is {high[-1] - low[-1]} mm long on one axis, a head at most {LARGEST_SIDE} mm.",
                 do="Check that the series shows a head.",
             )
     return tuple(low), tuple(high)
@@ -115,7 +151,7 @@ def normalise(image: NDArray[np.float32]) -> NDArray[np.float32]:
     low = values[int(0.005 * len(values))]
     foreground = values[values > low + 0.02 * (values[-1] - low)]
     high = foreground[int(0.995 * (len(foreground) - 1))] if len(foreground) else values[-1]
-    return np.clip((image - low) / max(float(high - low), 1e-6), 0, 1.5).astype(np.float32)
+    return np.asarray(np.clip((image - low) / (float(high - low) or 1.0), 0, 1.5), np.float32)
 
 
 def to_scanner_grid(
@@ -127,7 +163,8 @@ def to_scanner_grid(
     axes = np.abs(index[:3, :3]).argmax(axis=1)
     steps = index[range(3), axes]
     shape = [volume.array.shape[a] for a in axes]
-    out = ndimage.affine_transform(maps, steps, index[:3, 3], shape, order=order, mode="constant", cval=0)
+    # "grid-constant": the outer half of the last conformed voxel is inside it, also for a finer scanner voxel there.
+    out = ndimage.affine_transform(maps, steps, index[:3, 3], shape, order=order, mode="grid-constant", cval=0)
     return np.ascontiguousarray(np.transpose(out, np.argsort(axes)))
 
 
@@ -158,9 +195,15 @@ def _span(mask: NDArray[np.bool_], axis: int) -> tuple[int, int]:
 
 
 def _signal_to_noise(array: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
-    fine = np.repeat(np.repeat(np.repeat(mask, COARSE_MM, 0), COARSE_MM, 1), COARSE_MM, 2)
-    inside = array[tuple(slice(n) for n in fine.shape)]
-    air = inside[~ndimage.binary_dilation(fine, iterations=6)]
+    near = ndimage.binary_dilation(mask, iterations=AIR_DISTANCE_MM // COARSE_MM)
+    inside = array[tuple(slice(n * COARSE_MM) for n in mask.shape)]
+    air = inside[~_fine(near)]
     if air.size < 1000 or not air.std() > 0:
         return float("nan")
-    return float(inside[fine].mean() / air.std())
+    return float(inside[_fine(mask)].mean() / air.std())
+
+
+def _fine(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    for axis in range(3):
+        mask = np.repeat(mask, COARSE_MM, axis)
+    return mask

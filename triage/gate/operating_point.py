@@ -5,10 +5,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from triage.case import Weighting
 from triage.errors import TriageError
 from triage.gate.signals import FAR_MM, SIGNALS
 
@@ -31,8 +33,10 @@ class Limit:
             raise ValueError(f"a limit must be finite and above typical, got {self.typical}, {self.limit}")
 
     def part(self, value: float) -> float:
-        """Share of the score, >= 0; NaN for NaN."""
-        return math.nan if math.isnan(value) else max(0.0, (value - self.typical) / (self.limit - self.typical))
+        """Share of the score, >= 0; NaN for NaN, and for minus infinity, which no signal can honestly be."""
+        if not value > -math.inf:
+            return math.nan
+        return max(0.0, (value - self.typical) / (self.limit - self.typical))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,28 +58,33 @@ class OperatingPoint:
     def __post_init__(self) -> None:
         if set(self.limits) != set(SIGNALS):
             raise ValueError(f"limits are needed for {sorted(SIGNALS)}, got {sorted(self.limits)}")
-        if self.usual_entropy.shape != (FAR_MM + 1,):
-            raise ValueError(f"usual_entropy must have {FAR_MM + 1} values, got {self.usual_entropy.shape}")
-        if not math.isfinite(self.score_limit):
-            raise ValueError(f"score_limit must be finite, got {self.score_limit}")
+        if self.usual_entropy.shape != (FAR_MM + 1,) or not np.isfinite(self.usual_entropy).all():
+            raise ValueError(f"usual_entropy must be {FAR_MM + 1} finite values, got {self.usual_entropy.tolist()}")
+        if not (math.isfinite(self.score_limit) and math.isfinite(self.youngest_years)):
+            raise ValueError(f"limits must be finite, got score {self.score_limit}, age {self.youngest_years}")
 
 
 def read_operating_point(path: Path) -> OperatingPoint:
     """Read operating_point.json. Raises TriageError when it is missing or cannot be used: then nothing is decided."""
     try:
-        found = json.loads(path.read_text())
-        if found["version"] != VERSION:
-            raise ValueError(f"version {found['version']}, this program reads {VERSION}")
-        return OperatingPoint(
-            limits={k: Limit(typical=float(v["typical"]), limit=float(v["limit"])) for k, v in found["limits"].items()},
-            score_limit=float(found["score_limit"]),
-            usual_entropy=np.array(found["usual_entropy_nats"], np.float64),
-            weightings=frozenset(found["population"]["weightings"]),
-            youngest_years=float(found["population"]["youngest_years"]),
-            certified=bool(found["certified"]),
-            promise=str(found["promise"]),
-        )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        return _operating_point(json.loads(path.read_text()))
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise TriageError(
-            f"The bundle's {FILE} cannot be used ({error}).", do="Take the bundle from its source again."
+            f"The bundle's {FILE} cannot be used ({error!r}).", do="Take the bundle from its source again."
         ) from error
+
+
+def _operating_point(found: Any) -> OperatingPoint:
+    if found["version"] != VERSION:
+        raise ValueError(f"version {found['version']}, this program reads {VERSION}")
+    if not isinstance(found["certified"], bool):
+        raise TypeError(f"certified must be true or false, got {found['certified']!r}")
+    return OperatingPoint(
+        limits={k: Limit(typical=float(v["typical"]), limit=float(v["limit"])) for k, v in found["limits"].items()},
+        score_limit=float(found["score_limit"]),
+        usual_entropy=np.array(found["usual_entropy_nats"], np.float64),
+        weightings=frozenset(Weighting(w) for w in found["population"]["weightings"]),
+        youngest_years=float(found["population"]["youngest_years"]),
+        certified=found["certified"],
+        promise=str(found["promise"]),
+    )

@@ -54,7 +54,7 @@ WORDING: Mapping[str, Wording] = {
     ),
     "prior_conflict": Wording(
         title="Anatomy does not fit",
-        meaning="The whole segmentation agrees poorly with known anatomy: a failed registration, a flip, or not a brain.",
+        meaning="The segmentation agrees poorly with known anatomy: a failed registration, a flip, or not a brain.",
         action="Check that the series shows a whole brain, the right way round.",
     ),
     "focal_conflict": Wording(
@@ -92,11 +92,8 @@ class ThresholdGate:
         evidence = Evidence(prediction=prediction, usual_entropy=point.usual_entropy)
         readings = tuple(_reading(name, evidence, point) for name in SIGNALS)
         score = sum(r.part for r in readings)
-        outside = _outside(case, point)
-        if score <= point.score_limit and not outside:  # NaN is not within any limit
-            reasons: tuple[Reason, ...] = ()
-        else:
-            reasons = (*outside, *_reasons(readings, point))
+        within = score <= point.score_limit  # NaN is not within any limit
+        reasons = (*_outside(case, point), *(() if within else _reasons(readings, point)))
         return Verdict(
             route=Route.HUMAN_REVIEW if reasons else Route.ACCEPTED,
             score=score,
@@ -134,9 +131,7 @@ def refuse(refused: RefusedInput) -> Verdict:
 def _reading(name: str, evidence: Evidence, point: OperatingPoint) -> SignalReading:
     value = SIGNALS[name](evidence)
     limit = point.limits[name]
-    return SignalReading(
-        name=name, title=WORDING[name].title, value=value, limit=limit.limit, part=limit.part(value)
-    )
+    return SignalReading(name=name, title=WORDING[name].title, value=value, limit=limit.limit, part=limit.part(value))
 
 
 def _reasons(readings: tuple[SignalReading, ...], point: OperatingPoint) -> tuple[Reason, ...]:
@@ -161,8 +156,9 @@ def _outside(case: Case, point: OperatingPoint) -> tuple[Reason, ...]:
     series = case.structural
     reasons = []
     if series.weighting not in point.weightings or series.contrast_agent:
+        known = ", ".join(sorted(point.weightings))
         seen = f"{series.weighting}{' with contrast agent' if series.contrast_agent else ''}"
-        reasons.append(_rule("contrast", f"The limits were set for {', '.join(sorted(point.weightings))}; this is {seen}."))
+        reasons.append(_rule("contrast", f"The limits were set for {known}; this is {seen}."))
     if series.age_years is not None and not series.age_years >= point.youngest_years:
         reasons.append(_rule("age", f"The limits were set for ages from {point.youngest_years:g} years."))
     return tuple(reasons)

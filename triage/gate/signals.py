@@ -1,6 +1,7 @@
-"""The case signals: one pure function each, Prediction -> float, larger is worse, NaN when it cannot be told.
+"""The case signals: one pure function each, Evidence -> float, larger is worse, NaN when it cannot be told.
 
-All look only at the brain and its surroundings, so zero-padding or a larger field of view changes none of them.
+Without a brain none can be told. All look only at the brain and its surroundings, so zero-padding or a larger field of
+view changes none of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ EDGE_CONTACT_CM2 = 5.0
 class Evidence:
     """A prediction cut to the brain's box, with what several signals share.
 
-    usual_entropy: (FAR_MM + 1,) nats, what a good scan has at each distance from a boundary; part of the operating point.
+    usual_entropy: (FAR_MM + 1,) nats, what a good scan has at each distance from a boundary, by the operating point.
     """
 
     prediction: Prediction
@@ -55,8 +56,11 @@ class Evidence:
 
     @cached_property
     def distance(self) -> NDArray[np.uint8]:
-        """City-block distance to the nearest boundary between classes, mm, 0 on it, at most FAR_MM."""
-        labels = self.prediction.labels[self.box]
+        """City-block distance to the nearest boundary between classes, mm, 0 on it, at most FAR_MM.
+
+        Beyond the grid lies background: padding then moves no boundary.
+        """
+        labels = np.pad(self.prediction.labels[self.box], 1)
         reached = np.zeros(labels.shape, bool)
         for axis in range(3):
             lower = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
@@ -70,7 +74,7 @@ class Evidence:
             grown = ndimage.binary_dilation(reached)
             distance[grown & ~reached] = d
             reached = grown
-        return distance
+        return distance[1:-1, 1:-1, 1:-1]
 
     @cached_property
     def excess_patches(self) -> NDArray[np.float32]:
@@ -109,20 +113,22 @@ def worst_patch(e: Evidence) -> float:
 
 def sample_disagreement(e: Evidence) -> float:
     """u4: 1 - mean pairwise soft Dice of posterior samples. Source: Roy et al. 2019, NeuroImage 195, eq. 5."""
-    return 1 - e.prediction.pairwise_dice
+    return _of_brain(e, 1 - e.prediction.pairwise_dice)
 
 
 def volume_spread(e: Evidence) -> float:
     """u5: largest coefficient of variation of a structure's volume over posterior samples. Source: Roy 2019, eq. 4."""
     volumes = e.prediction.volumes_mm3[:, list(BRAIN)] / 1000
+    if len(volumes) < 2:
+        return float("nan")
     mean = volumes.mean(axis=0)
-    present = mean > SMALLEST_STRUCTURE_ML
-    return _max((volumes.std(axis=0, ddof=1)[present] / mean[present])) if len(volumes) > 1 else float("nan")
+    counted = ~(mean <= SMALLEST_STRUCTURE_ML)  # a volume that is not a number counts
+    return _of_brain(e, _max(volumes.std(axis=0, ddof=1)[counted] / mean[counted]))
 
 
 def prior_conflict(e: Evidence) -> float:
     """u6, global: minus the log Bayes factor of the registration per brain voxel, nats; above 0 the pose is no help."""
-    return -e.prediction.atlas_log_bayes_factor
+    return _of_brain(e, -e.prediction.atlas_log_bayes_factor)
 
 
 def focal_conflict(e: Evidence) -> float:
@@ -132,7 +138,7 @@ def focal_conflict(e: Evidence) -> float:
 
 def feature_density(e: Evidence) -> float:
     """u7: Mahalanobis distance of the tissue features from those of training, over the root of their number."""
-    return e.prediction.feature_distance
+    return _of_brain(e, e.prediction.feature_distance)
 
 
 def input_quality(e: Evidence) -> float:
@@ -141,10 +147,12 @@ def input_quality(e: Evidence) -> float:
     Brain on the edge of the field of view, coarse sampling, noise. Air may be absent (skull-stripped): then no SNR.
     """
     facts = e.prediction.quality
+    if not {"edge_contact_cm2", "largest_spacing_mm", "snr"} <= facts.keys():
+        return float("nan")
     terms = [facts["edge_contact_cm2"] / EDGE_CONTACT_CM2, facts["largest_spacing_mm"] / LARGEST_SPACING_MM]
     if not np.isnan(facts["snr"]):
         terms.append(ENOUGH_SNR / max(facts["snr"], 1e-6))
-    return float(np.max(terms))
+    return _of_brain(e, float(np.max(terms)))
 
 
 Signal = Callable[[Evidence], float]
@@ -165,6 +173,11 @@ SIGNALS: Mapping[str, Signal] = {
 def _patch_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum over a cube of PATCH_MM over the cube's own size: a patch that is half outside the brain counts half."""
     return np.asarray(ndimage.uniform_filter(values, PATCH_MM, mode="constant"), np.float32)
+
+
+def _of_brain(e: Evidence, value: float) -> float:
+    """The engine's own number, when there is a brain that it can be about."""
+    return value if e.brain.any() else float("nan")
 
 
 def _mean(values: NDArray[np.float32]) -> float:
