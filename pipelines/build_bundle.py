@@ -7,7 +7,6 @@ Everything is drawn by synthesis from the label maps; no real scan is read.
 
 import argparse
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,9 +59,7 @@ def main() -> None:
     build(**vars(args))
 
 
-def build(
-    *, weights: Path, label_maps: Path, out: Path, images: int, name: str, version: str, seed: int
-) -> None:
+def build(*, weights: Path, label_maps: Path, out: Path, images: int, name: str, version: str, seed: int) -> None:
     """Fill the folder `out`. Keeps its LICENSE, docs/ and operating_point.json, and its beta and temperature if set."""
     torch.set_flush_denormal(True)
     net = SegmentationNet(N_CLASSES)
@@ -138,13 +135,14 @@ def _draw(maps: list[LabelMap], head: Tensor, runner: Runner, images: int, seed:
             classes=classes.reshape(SUBVOXELS, -1)[:, pick].long(),
             pooled=pool(thin, probability, list(TISSUES.values())),
         )
-        print(f"image {done + 1}/{images * len(maps)} {time.perf_counter() - start:.1f} s", flush=True)  # noqa: T201
+        print(f"image {done + 1}/{images * len(maps)} {time.perf_counter() - start:.1f} s", flush=True)
 
 
 def _write_metadata(out: Path, maps: list[LabelMap], name: str, version: str) -> None:
     path = out / files.METADATA
     kept = json.loads(path.read_text())["brain_triage"] if path.is_file() else {}
-    counts = sum(np.bincount(m.classes.ravel(), minlength=N_CLASSES)[: N_CLASSES - 1] for m in maps)
+    every = [np.bincount(m.classes.ravel(), minlength=N_CLASSES)[: N_CLASSES - 1] for m in maps]
+    counts = np.sum(every, axis=0)
     files.write_metadata(
         path,
         {

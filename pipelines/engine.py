@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,20 +22,25 @@ from models.priors.fusion import log_evidence, prior_ratio
 from models.priors.pose import EFFECTIVE_VOXELS, Pose, find_pose
 from models.runtime import Runner, make_runner
 from pipelines.preprocess import Conformed, conform, to_scanner_grid
-from triage.anatomy import BRAIN, STRUCTURES, TISSUES
+from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, TISSUES
 from triage.case import Volume
 from triage.errors import TriageError
 from triage.verdict import BundleId, Prediction, Step
 
 SAMPLES = 32
 EDGE_MM = 2
+BRAIN_CLASSES = torch.tensor([c in BRAIN for c in range(N_CLASSES)])
+"""(C,) bool, classes over which brain means are taken."""
 DEVICES: Mapping[str, str] = {"auto": "auto", "cpu": "openvino", "reference": "torch", "cuda": "cuda"}
 """Name in the settings -> runner of the trunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AnatomyAtPose:
-    """ratio: (H, N) prior ratio at the cells. conflict: (X, Y, Z) nats at 1 mm. log_bayes_factor: nats a brain voxel."""
+    """ratio: (H, N) prior ratio at the cells. conflict: (X, Y, Z) nats at 1 mm.
+
+    log_bayes_factor: nats a brain voxel, this pose against an unknown one. weight: what that gives the pose, [0, 1].
+    """
 
     ratio: Tensor
     conflict: NDArray[np.float32]
@@ -67,14 +73,13 @@ class BundleEngine:
         grid = (features.shape[1], features.shape[2], features.shape[3])
         cells = augment(features)
         with clock("pose"):
-            coarse, coarse_affine = self._coarse(features, conformed)
-            pose = find_pose(coarse[:-1], coarse_affine, self.model.atlas)
+            pose, coarse, coarse_affine = self.locate(features, conformed)
         with clock("prior"):
             anatomy = self._anatomy(coarse, coarse_affine, pose, grid, conformed)
         with clock("posterior"):
             posterior = self.model.posterior
             heads = posterior.sample(self.samples, seed=seed)
-            result = predict(cells, posterior.mean, heads, anatomy.ratio, _brain())
+            result = predict(cells, posterior.mean, heads, anatomy.ratio, BRAIN_CLASSES)
         with clock("scanner_grid"):
             labels = unfold(result.labels, grid).numpy()
             entropy = unfold(result.entropy, grid).numpy()
@@ -102,11 +107,15 @@ class BundleEngine:
             timings_s=clock.seconds,
         )
 
-    def _coarse(self, features: Tensor, conformed: Conformed) -> tuple[Tensor, NDArray[np.float64]]:
-        """Class probability of every second cell, (C, I/2, J/2, K/2), about 4 mm apart, and the affine of that grid."""
+    def locate(self, features: Tensor, conformed: Conformed) -> tuple[Pose, Tensor, NDArray[np.float64]]:
+        """The pose, and what it was found on: class probability of every second cell, and the affine of that grid.
+
+        The probability is (C, I/2, J/2, K/2). The cells are about 4 mm apart; the affine maps their index to scanner RAS+ mm.
+        """
         thin = features[:, ::2, ::2, ::2]
-        probability = cell_probability(augment(thin), self.model.posterior.mean).view(-1, *thin.shape[1:])
-        return probability, _coarser(conformed.affine, 4, centre=0.5)
+        coarse = cell_probability(augment(thin), self.model.posterior.mean).view(-1, *thin.shape[1:])
+        affine = coarser(conformed.affine, 4, centre=0.5)
+        return find_pose(coarse[:-1], affine, self.model.atlas), coarse, affine
 
     def _anatomy(
         self,
@@ -129,8 +138,8 @@ class BundleEngine:
         gain = log_evidence(coarse, ratios[0]) - log_evidence(coarse, ratios[1])
         brain = coarse[list(BRAIN)].sum(dim=0) > 0.5
         factor = float(gain[brain].mean()) if bool(brain.any()) else math.nan
-        weight = 1 / (1 + math.exp(-max(-50.0, min(50.0, EFFECTIVE_VOXELS * factor)))) if factor == factor else 0.0
-        cell_affine = pose.affine @ _coarser(conformed.affine, 2, centre=0.5)
+        weight = 0.0 if math.isnan(factor) else float(expit(EFFECTIVE_VOXELS * factor))
+        cell_affine = pose.affine @ coarser(conformed.affine, 2, centre=0.5)
         atlas = weight * model.atlas.on_grid(grid, cell_affine) if weight > 1e-3 else torch.zeros(())
         if weight < 1 - 1e-3:
             atlas = atlas + (1 - weight) * self.unknown_pose.on_grid(grid, cell_affine)
@@ -142,9 +151,7 @@ class BundleEngine:
         thin = features[:, ::2, ::2, ::2].reshape(len(features), -1)
         return self.model.density.distance(pool(thin, coarse.reshape(len(coarse), -1), list(TISSUES.values())))
 
-    def _steps(
-        self, conformed: Conformed, pose: Pose, anatomy: AnatomyAtPose, result: Predictive
-    ) -> tuple[Step, ...]:
+    def _steps(self, conformed: Conformed, pose: Pose, anatomy: AnatomyAtPose, result: Predictive) -> tuple[Step, ...]:
         shape = "x".join(str(n) for n in conformed.image.shape)
         return (
             Step(name="conform", parameters={"spacing_mm": 1.0, "orientation": "RAS+", "shape": shape}),
@@ -199,13 +206,7 @@ class Clock:
         self.seconds[stage] = time.perf_counter() - start
 
 
-def _brain() -> Tensor:
-    brain = torch.zeros(1 + len(STRUCTURES), dtype=torch.bool)
-    brain[list(BRAIN)] = True
-    return brain
-
-
-def _coarser(affine: NDArray[np.float64], step: int, *, centre: float) -> NDArray[np.float64]:
+def coarser(affine: NDArray[np.float64], step: int, *, centre: float) -> NDArray[np.float64]:
     """Affine of a grid of every step-th voxel whose first point lies at index `centre` of the finer grid."""
     out = affine @ np.diag([step, step, step, 1.0])
     out[:3, 3] = (affine @ [centre, centre, centre, 1.0])[:3]
