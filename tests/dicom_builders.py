@@ -1,7 +1,7 @@
 """DICOM for tests: sound series from `triage.dicom.write`, and ways to break exactly one thing in them."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from triage.case import Case, Inventory, RefusedInput, Series, Volume
 from triage.dicom.deid import Pseudonyms
+from triage.dicom.header import quiet_pydicom
 from triage.dicom.limits import ReadLimits
 from triage.dicom.volume import decode_dicom
 from triage.dicom.write import write_classic_series, write_enhanced_series
@@ -61,15 +62,16 @@ def enhanced(folder: Path, *, volume: Volume | None = None, **tags: object) -> P
 
 def edit(path: Path, change: Callable[[Dataset], object] | None = None, **tags: object) -> None:
     """Rewrite a file with other attributes; None removes one."""
-    dataset = pydicom.dcmread(path)
-    for keyword, value in tags.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    if change is not None:
-        change(dataset)
-    dataset.save_as(path)
+    with quiet_pydicom():
+        dataset = pydicom.dcmread(path)
+        for keyword, value in tags.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+        if change is not None:
+            change(dataset)
+        dataset.save_as(path)
 
 
 def edit_all(paths: Sequence[Path], change: Callable[[Dataset], object] | None = None, **tags: object) -> None:
@@ -154,6 +156,3 @@ def texts_of(found: Inventory) -> str:
         parts += [refused.pseudonym, refused.message, refused.do]
         parts += [f"{other.pseudonym} {other.why}" for other in refused.others]
     return "\n".join(parts)
-
-
-Tags = Mapping[str, object]

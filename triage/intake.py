@@ -21,7 +21,7 @@ from triage.dicom.sniff import Kind, fingerprint, kind_of
 from triage.dicom.studies import Rejected, candidates_of, reject, studies_of
 from triage.errors import Code, Refusal, TriageError
 from triage.nifti import read_nifti_header
-from triage.nifti_names import Session, is_label_name, other_kind, session_of, weighting_of_name
+from triage.nifti_names import Session, has_agent_name, is_label_name, other_kind, session_of, weighting_of_name
 
 __all__ = ["ReadLimits", "read_volume", "take_inventory"]
 
@@ -174,7 +174,13 @@ def _take_nifti(paths: Iterable[Path], root: Path, findings: _Findings, limits: 
             findings.skipped[kind] += 1
             continue
         try:
-            series = read_nifti_header(path, pseudonyms=findings.pseudonyms, limits=limits)
+            series = read_nifti_header(
+                path,
+                weighting=weighting_of_name(path),
+                contrast_agent=has_agent_name(path),
+                pseudonyms=findings.pseudonyms,
+                limits=limits,
+            )
         except Exception as error:
             refusal = _as_refusal(error)
             if session:

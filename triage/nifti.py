@@ -14,7 +14,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-from triage.case import Format, Series, SourceFile, Volume
+from triage.case import Format, Series, SourceFile, Volume, Weighting
 from triage.dicom.decode import read_unchanged
 from triage.dicom.deid import Pseudonyms
 from triage.dicom.files import open_regular, sha256_of
@@ -22,7 +22,6 @@ from triage.dicom.geometry import FEWEST_SLICES, LARGEST_GAP_MM, SHEAR_DEGREES, 
 from triage.dicom.limits import ReadLimits
 from triage.dicom.volume import check_values
 from triage.errors import Code, Refusal
-from triage.nifti_names import has_agent_name, weighting_of_name
 
 _HEADER_BYTES = 1 << 20
 _SPACING_MM = (0.1, 10.0)
@@ -30,8 +29,13 @@ _INTENT_LABEL = 1002
 _FEW_VALUES = 20
 
 
-def read_nifti_header(path: Path, *, pseudonyms: Pseudonyms, limits: ReadLimits) -> Series | None:
-    """The series in a file, headers only; None when the header says that it holds labels. A Refusal if unreadable."""
+def read_nifti_header(
+    path: Path, *, weighting: Weighting, contrast_agent: bool, pseudonyms: Pseudonyms, limits: ReadLimits
+) -> Series | None:
+    """The series in a file, headers only; None when the header says that it holds labels. A Refusal if unreadable.
+
+    weighting, contrast_agent: what is known of it from elsewhere; the header knows neither.
+    """
     with open_regular(path, max_bytes=limits.file_bytes) as file:
         digest = sha256_of(file)
         file.seek(0)
@@ -55,8 +59,8 @@ def read_nifti_header(path: Path, *, pseudonyms: Pseudonyms, limits: ReadLimits)
         files=(SourceFile(path=path, sha256=digest),),
         shape=shape,
         spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
-        weighting=weighting_of_name(path),
-        contrast_agent=has_agent_name(path),
+        weighting=weighting,
+        contrast_agent=contrast_agent,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from triage.case import Weighting
 
-SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
+SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
 _LABELS = re.compile(r"(^|[_.-])(d?seg|aseg|aparc|aparc\+aseg|mask|brainmask|labels?\d*|roi|probseg)(?=[_.-]|$)", re.I)
 _WEIGHTINGS = (
     (re.compile(r"flair", re.I), Weighting.FLAIR),
@@ -29,7 +29,7 @@ def stem_of(path: Path) -> str:
     """The file name without its NIfTI suffix."""
     name = path.name
     return next(
-        (name[: -len(suffix)] for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)),
+        (name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)),
         name,
     )
 

@@ -27,7 +27,7 @@ def save(path: Path, array=None, affine=AFFINE, kind=nib.Nifti1Image, **header) 
 
 
 def decoded(path: Path, folder: Path):
-    series = read_nifti_header(path, pseudonyms=PSEUDONYMS, limits=LIMITS)
+    series = read_nifti_header(path, weighting=Weighting.T1, contrast_agent=False, pseudonyms=PSEUDONYMS, limits=LIMITS)
     return decode_nifti(series.files, folder / "out.npy", slices=series.shape[2], limits=LIMITS)
 
 

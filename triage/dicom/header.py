@@ -99,7 +99,7 @@ def parse_header(file: BinaryIO, path: Path, *, limits: ReadLimits) -> Header | 
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Read leniently, and keep warnings, which quote values of the header, out of every log."""
+    """Read leniently, and keep warnings, which quote values of the header, out of logs; process-wide while open."""
     logger = logging.getLogger("pydicom")
     mode, level = config.settings.reading_validation_mode, logger.level
     config.settings.reading_validation_mode = config.IGNORE
