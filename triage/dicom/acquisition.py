@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 
 from triage.dicom.attribute_values import number, text, texts
 
+_HINT_CHARACTERS = 64  # the longest that LO may be (PS3.5 6.2); patterns are searched in it
 _GE_RAW_DATA_TYPE = 0x0043102F
 _GE_COMPONENTS = {0: "MAGNITUDE", 1: "PHASE", 2: "REAL", 3: "IMAGINARY"}
 _AGE = re.compile(r"(\d{3})([DWMY])")
@@ -81,7 +82,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
         manufacturer=_manufacturer(text(dataset, "Manufacturer")),
         field_strength_t=number(dataset, "MagneticFieldStrength"),
         age_years=_age(dataset),
-        hint=" ".join(text(dataset, key) for key in ("SeriesDescription", "ProtocolName")),
+        hint=" ".join(text(dataset, key)[:_HINT_CHARACTERS] for key in ("SeriesDescription", "ProtocolName")),
     )
 
 

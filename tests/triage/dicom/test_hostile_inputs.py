@@ -195,6 +195,7 @@ SAME_AS_CLEAN: dict[str, Break] = {
     "row-04-elf-preamble": preamble(b"\x7fELF"),
     "row-04-html-preamble": preamble(b"<html><script>"),
     "row-04-tiff-preamble": preamble(b"II*\0"),
+    "row-15-long-description-against-patterns": tags(SeriesDescription="T1" + "PD" * 30_000),
     "row-15-long-patient-name": tags(PatientName="A" * 60_000),
     "row-22-17-characters": seventeen_characters,
     "row-24-jitter": per_file(jitter),
