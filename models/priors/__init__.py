@@ -1,1 +1,1 @@
-"""What anatomy knows before any scan: an atlas of healthy tissue, its pose on this head, and how both meet the network."""
+"""What anatomy knows before any scan: an atlas of healthy tissue, its pose on this head, and their meeting."""

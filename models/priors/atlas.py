@@ -31,7 +31,8 @@ class Atlas:
     def blurred(self, sd_mm: float = UNKNOWN_POSE_SD_MM) -> "Atlas":
         """The same atlas where the pose is known to sd_mm only: the null of the registration's Bayes factor."""
         voxel = float(np.linalg.norm(self.affine[:3, 0]))
-        maps = ndimage.gaussian_filter(self.probability.numpy(), (0, *[sd_mm / voxel] * 3), mode="nearest", truncate=2.5)
+        sd = (0, *[sd_mm / voxel] * 3)
+        maps = ndimage.gaussian_filter(self.probability.numpy(), sd, mode="nearest", truncate=2.5)
         return Atlas(probability=torch.from_numpy(maps / maps.sum(axis=0)), affine=self.affine)
 
     def at(self, mm: Tensor) -> Tensor:
@@ -51,16 +52,20 @@ class Atlas:
         scale = np.diag([*(2 / (sides - 1)), 1.0])
         scale[:3, 3] = -1
         matrix = torch.from_numpy((scale @ to_atlas)[:3][::-1].copy()).float()
-        axes = [torch.arange(n, dtype=torch.float32) for n in shape]
-        x, y, z = (matrix[:, a].view(3, *[-1 if b == a else 1 for b in range(3)]) * axes[a].view(
-            1, *[-1 if b == a else 1 for b in range(3)]) for a in range(3))
-        grid = (x + y + z + matrix[:, 3].view(3, 1, 1, 1)).permute(1, 2, 3, 0)[None]
-        out = functional.grid_sample(self.probability[None], grid, padding_mode="border", align_corners=True)
+        i, j, k = (torch.arange(n, dtype=torch.float32) for n in shape)
+        x, y, z, shift = matrix.T
+        grid = i[:, None, None, None] * x + j[:, None, None] * y + (k[:, None] * z + shift)
+        out = functional.grid_sample(self.probability[None], grid[None], padding_mode="border", align_corners=True)
         return out[0]
 
 
-def tissue_atlas(tissues: Mapping[str, NDArray[np.float32]], affine: NDArray[np.float64], members: Mapping[str, Sequence[int]],
-                 n_healthy: int, share: Tensor | None = None) -> Atlas:
+def tissue_atlas(
+    tissues: Mapping[str, NDArray[np.float32]],
+    affine: NDArray[np.float64],
+    members: Mapping[str, Sequence[int]],
+    n_healthy: int,
+    share: Tensor | None = None,
+) -> Atlas:
     """Atlas from tissue maps: each tissue's mass is shared among its classes, blurred, and given pseudo-counts.
 
     tissues: name -> (I, J, K) in [0, 1]; what they leave is background. members: name -> class ids.

@@ -1,7 +1,7 @@
 """The healthy-tissue conditional Bayes rule: anatomy moves mass among healthy classes, never into or out of lesion.
 
-  q(h | healthy) = q(h) / (1 - q(lesion)),   Z = sum_h q(h | healthy) rho(h),   rho = (pi / pi_train)^beta,
-  p(h) = (1 - q(lesion)) q(h | healthy) rho(h) / Z,   p(lesion) = q(lesion).
+q(h | healthy) = q(h) / (1 - q(lesion)),   Z = sum_h q(h | healthy) rho(h),   rho = (pi / pi_train)^beta,
+p(h) = (1 - q(lesion)) q(h | healthy) rho(h) / Z,   p(lesion) = q(lesion).
 """
 
 import torch
