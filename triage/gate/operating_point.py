@@ -29,7 +29,7 @@ class Limit:
     limit: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.typical) and math.isfinite(self.limit) and self.limit > self.typical):
+        if not 0 < self.limit - self.typical < math.inf:
             raise ValueError(f"a limit must be finite and above typical, got {self.typical}, {self.limit}")
 
     def part(self, value: float) -> float:

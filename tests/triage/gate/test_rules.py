@@ -1,0 +1,320 @@
+"""The gate: the parts sum to the score, doubt goes to a human, and the reader is told what and where."""
+
+import itertools
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import a_case, a_refused_input, a_series
+from tests.triage.gate.scenes import (
+    GOOD_QUALITY,
+    SHAPE,
+    a_gate,
+    a_small_prediction,
+    ball,
+    ball_labels,
+    good_signals,
+    signals_of,
+    verdict_for,
+)
+from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES
+from triage.case import Weighting
+from triage.errors import Code
+from triage.gate.operating_point import Limit
+from triage.gate.rules import WORDING, refuse
+from triage.gate.signals import SIGNALS
+from triage.verdict import Prediction, Route, Verdict
+
+NAN_MAP = np.full(SHAPE, np.nan, np.float32)
+SPOT = (11, 19, 21)
+"""A place in the brain of the scene, off its middle on every axis."""
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "boundary_entropy": {"entropy": NAN_MAP},
+    "interior_entropy": {"entropy": NAN_MAP},
+    "worst_patch": {"entropy": NAN_MAP},
+    "sample_disagreement": {"pairwise_dice": math.nan},
+    "volume_spread": {"volumes_mm3": np.full((4, N_CLASSES), np.nan)},
+    "prior_conflict": {"atlas_log_bayes_factor": math.nan},
+    "focal_conflict": {"conflict": NAN_MAP},
+    "feature_density": {"feature_distance": math.nan},
+    "input_quality": {"quality": {}},
+}
+"""For every signal, a prediction from which it cannot be computed."""
+
+INJECTED: dict[str, dict[str, Any]] = {
+    "sample_disagreement": {"pairwise_dice": -2.0},
+    "volume_spread": {"volumes_mm3": np.outer([1.0, 7.0, 1.0], np.full(N_CLASSES, 1e4))},
+    "prior_conflict": {"atlas_log_bayes_factor": -5.0},
+    "focal_conflict": {"conflict": np.full(SHAPE, 5.0, np.float32)},
+    "feature_density": {"feature_distance": 9.0},
+    "input_quality": {"quality": {**GOOD_QUALITY, "largest_spacing_mm": 9.0}},
+}
+"""For every signal that can move alone, a prediction in which it alone is bad."""
+
+
+def with_scalars(disagreement: float, conflict: float, density: float) -> Prediction:
+    """A good prediction, worse by so much in three signals."""
+    good = a_small_prediction()
+    return replace(
+        good,
+        pairwise_dice=good.pairwise_dice - disagreement,
+        atlas_log_bayes_factor=good.atlas_log_bayes_factor - conflict,
+        feature_distance=good.feature_distance + density,
+    )
+
+
+def with_a_spot(**maps: float) -> Prediction:
+    """A good prediction, with these maps raised within 4 mm of SPOT."""
+    good = a_small_prediction()
+    near = ball(SHAPE, SPOT, 4)
+    raised = {name: (getattr(good, name) + value * near).astype(np.float32) for name, value in maps.items()}
+    return replace(good, **raised)
+
+
+def turned(affine_of: tuple[int, int, int], flips: tuple[int, int, int], prediction: Prediction) -> Prediction:
+    """The prediction as if the scanner's grid had these axes, 0.8 x 1 x 1.7 mm, turned by 20 degrees about z."""
+    shape = np.array([40, 42, 30])
+    turn = np.array([[np.cos(0.35), -np.sin(0.35), 0], [np.sin(0.35), np.cos(0.35), 0], [0, 0, 1]])
+    to_conformed = np.eye(3)[:, list(affine_of)] * flips * [0.8, 1.0, 1.7]
+    scanner = np.eye(4)
+    scanner[:3, :3] = turn @ to_conformed
+    scanner[:3, 3] = [30, -20, 10] - scanner[:3, :3] @ ((shape - 1) / 2)
+    conformed = np.eye(4)
+    conformed[:3, :3] = turn
+    conformed[:3, 3] = [30, -20, 10] - turn @ ((np.array(SHAPE) - 1) / 2)
+    empty = np.zeros(shape, np.uint8)
+    return replace(
+        prediction,
+        affine=conformed,
+        scanner_affine=scanner,
+        scanner_labels=empty,
+        scanner_entropy=empty.astype(np.float32),
+    )
+
+
+def assert_a_human_looks(verdict: Verdict) -> None:
+    assert verdict.route is Route.HUMAN_REVIEW
+    assert verdict.reasons
+    assert verdict.action == verdict.reasons[0].action
+
+
+def test_a_good_scan_of_the_population_is_accepted_without_a_reason() -> None:
+    verdict = verdict_for(a_small_prediction())
+
+    assert verdict.route is Route.ACCEPTED
+    assert (verdict.score, verdict.reasons, verdict.action) == (0, (), "")
+
+
+@given(st.lists(st.floats(0, 3), min_size=3, max_size=3))
+@settings(max_examples=20, deadline=None)
+def test_the_parts_of_the_signals_sum_to_the_score_exactly(worse: list[float]) -> None:
+    verdict = verdict_for(with_scalars(*worse))
+
+    assert [reading.name for reading in verdict.signals] == list(SIGNALS)
+    assert sum(reading.part for reading in verdict.signals) == verdict.score
+
+
+@given(st.lists(st.floats(0, 0.8), min_size=3, max_size=3))
+@settings(max_examples=20, deadline=None)
+def test_accepted_is_exactly_a_score_within_the_limit(worse: list[float]) -> None:
+    verdict = verdict_for(with_scalars(*worse))
+
+    assert (verdict.route is Route.ACCEPTED) == (verdict.score <= verdict.limit)
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.lists(st.floats(0, 1), min_size=3, max_size=3))
+@settings(max_examples=20, deadline=None)
+def test_raising_any_signal_never_turns_a_flagged_case_into_an_accepted_one(
+    first: list[float], more: list[float]
+) -> None:
+    before = verdict_for(with_scalars(*first))
+    after = verdict_for(with_scalars(*(a + b for a, b in zip(first, more, strict=True))))
+
+    assert after.score >= before.score
+    assert not (before.route is Route.HUMAN_REVIEW and after.route is Route.ACCEPTED)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_that_is_not_a_number_never_passes(name: str) -> None:
+    verdict = verdict_for(a_small_prediction(**BROKEN[name]))
+
+    assert_a_human_looks(verdict)
+    assert math.isnan(verdict.score)
+    assert verdict.doubt == math.inf
+    assert name in {reason.signal for reason in verdict.reasons if reason.text == "This signal could not be computed."}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["pairwise_dice", "feature_distance", "atlas_log_bayes_factor"])
+def test_a_number_of_the_engine_that_is_not_finite_never_passes(name: str, bad: float) -> None:
+    assert_a_human_looks(verdict_for(a_small_prediction(**{name: bad})))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("voxel", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["entropy", "conflict"])
+def test_one_voxel_of_the_brain_that_is_not_finite_never_passes(name: str, voxel: float) -> None:
+    values = getattr(a_small_prediction(), name).copy()
+    values[SPOT] = voxel
+
+    assert_a_human_looks(verdict_for(a_small_prediction(**{name: values})))
+
+
+def test_uniform_probabilities_never_pass() -> None:
+    clueless = np.full(SHAPE, math.log(N_CLASSES), np.float32)
+
+    assert_a_human_looks(verdict_for(a_small_prediction(entropy=clueless)))
+
+
+@pytest.mark.parametrize("class_id", [0, 1])
+def test_a_segmentation_without_brain_never_passes_and_has_no_place(class_id: int) -> None:
+    verdict = verdict_for(a_small_prediction(np.full(SHAPE, class_id, np.uint8)))
+
+    assert_a_human_looks(verdict)
+    assert math.isnan(verdict.score)
+    assert verdict.place is None
+
+
+@pytest.mark.parametrize("weighting", [w for w in Weighting if w is not Weighting.T1])
+def test_another_contrast_goes_to_a_human_however_good_the_score(weighting: Weighting) -> None:
+    verdict = verdict_for(a_small_prediction(), a_case(structural=a_series(weighting=weighting)))
+
+    assert_a_human_looks(verdict)
+    assert verdict.score <= verdict.limit
+    assert verdict.reasons[0].text == f"The limits were set for T1; this is {weighting}."
+
+
+def test_a_contrast_agent_goes_to_a_human_however_good_the_score() -> None:
+    verdict = verdict_for(a_small_prediction(), a_case(structural=a_series(contrast_agent=True)))
+
+    assert_a_human_looks(verdict)
+    assert verdict.reasons[0].text == "The limits were set for T1; this is T1 with contrast agent."
+
+
+@pytest.mark.parametrize(("age", "route"), [(17.9, "human_review"), (18.0, "accepted"), (math.nan, "human_review")])
+def test_an_age_under_the_limit_goes_to_a_human_however_good_the_score(age: float, route: str) -> None:
+    verdict = verdict_for(a_small_prediction(), a_case(structural=a_series(age_years=age)))
+
+    assert verdict.route == route
+
+
+def test_an_age_that_the_header_does_not_tell_is_no_reason() -> None:
+    verdict = verdict_for(a_small_prediction(), a_case(structural=a_series(age_years=None)))
+
+    assert verdict.route is Route.ACCEPTED
+
+
+def test_a_good_score_outside_the_population_is_not_blamed_on_a_signal() -> None:
+    verdict = verdict_for(a_small_prediction(), a_case(structural=a_series(age_years=3.0)))
+
+    assert [reason.signal for reason in verdict.reasons] == ["age"]
+
+
+def test_a_bad_score_outside_the_population_names_both() -> None:
+    verdict = verdict_for(with_scalars(0, 5, 0), a_case(structural=a_series(age_years=3.0)))
+
+    assert [reason.signal for reason in verdict.reasons] == ["age", "prior_conflict"]
+
+
+@pytest.mark.parametrize("name", INJECTED)
+def test_the_signal_that_was_made_bad_is_the_one_named(name: str) -> None:
+    verdict = verdict_for(a_small_prediction(**INJECTED[name]))
+
+    assert_a_human_looks(verdict)
+    assert [reason.signal for reason in verdict.reasons] == [name]
+    assert verdict.reasons[0].text == WORDING[name].meaning
+    assert verdict.reasons[0].value == signals_of(a_small_prediction(**INJECTED[name]))[name]
+
+
+def test_reasons_stand_worst_first_and_small_parts_are_not_named() -> None:
+    verdict = verdict_for(with_scalars(0.5, 2.0, 0.1))  # parts: 0.5, 2.0 and, under a fifth of the limit, 0.1
+
+    assert [reason.signal for reason in verdict.reasons] == ["prior_conflict", "sample_disagreement"]
+
+
+def test_many_small_doubts_flag_together_and_the_largest_is_named() -> None:
+    limits = {name: Limit(typical=value - 0.15, limit=value + 0.85) for name, value in good_signals().items()}
+    verdict = a_gate(limits=limits).decide(a_case(), a_small_prediction())  # nine parts of 0.15: 1.35 over 1
+
+    assert_a_human_looks(verdict)
+    assert all(reading.part == pytest.approx(0.15) for reading in verdict.signals)
+    assert len(verdict.reasons) == 1
+
+
+@pytest.mark.parametrize("name", ["entropy", "conflict"])
+def test_the_place_is_where_the_doubt_was_planted(name: str) -> None:
+    verdict = verdict_for(with_a_spot(**{name: 3.0}))
+
+    assert verdict.place is not None
+    # The 4 mm ball fits into a 10 mm patch with room on each side, so many centres are equally bad.
+    assert np.abs(np.subtract(verdict.place.conformed, SPOT)).max() <= 5
+
+
+def test_the_place_follows_the_larger_of_the_two_doubts() -> None:
+    good = a_small_prediction()
+    elsewhere = tuple(n - 1 - i for n, i in zip(SHAPE, SPOT, strict=True))
+    entropy = (good.entropy + 0.5 * ball(SHAPE, elsewhere, 4)).astype(np.float32)
+    prediction = replace(with_a_spot(conflict=3.0), entropy=entropy)
+    place = verdict_for(prediction).place
+
+    assert place is not None
+    assert np.abs(np.subtract(place.conformed, SPOT)).max() <= 5
+
+
+@given(corner=st.tuples(*[st.integers(0, n - 1) for n in SHAPE]))
+@settings(max_examples=20, deadline=None)
+def test_the_place_lies_in_the_brain_wherever_the_map_is_worst(corner: tuple[int, int, int]) -> None:
+    entropy = a_small_prediction().entropy.copy()
+    entropy[corner] = 2.4
+    place = verdict_for(a_small_prediction(entropy=entropy)).place
+
+    assert place is not None
+    assert ball_labels()[place.conformed] in BRAIN
+    assert place.structure == STRUCTURES[ball_labels()[place.conformed] - 1].name
+
+
+@pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("flips", list(itertools.product((-1, 1), repeat=3)))
+def test_the_places_indices_and_millimetres_agree_on_every_grid(
+    axes: tuple[int, int, int], flips: tuple[int, int, int]
+) -> None:
+    prediction = turned(axes, flips, with_a_spot(entropy=3.0))
+    place = a_gate().decide(a_case(), prediction).place
+
+    assert place is not None
+    np.testing.assert_allclose((prediction.affine @ [*place.conformed, 1])[:3], place.ras_mm, atol=1e-9)
+    off = (prediction.scanner_affine @ [*place.scanner, 1])[:3] - place.ras_mm
+    along = np.linalg.inv(prediction.scanner_affine[:3, :3]) @ off  # in voxels: the nearest one is within half of each
+    assert (np.abs(along) <= 0.5 + 1e-9).all()
+
+
+def test_a_place_beyond_the_scanners_grid_is_shown_at_its_nearest_voxel() -> None:
+    beside = np.eye(4)
+    beside[:3, 3] = [500, 0, 0]
+    place = verdict_for(replace(with_a_spot(entropy=3.0), scanner_affine=beside)).place
+
+    assert place is not None
+    assert place.scanner[0] == 0
+
+
+def test_a_refused_input_is_refused_with_its_code_and_what_to_do() -> None:
+    refused = a_refused_input(code=Code.MISSING_SLICE)
+    verdict = refuse(refused)
+
+    assert verdict.route is Route.REFUSED
+    assert [reason.signal for reason in verdict.reasons] == [Code.MISSING_SLICE]
+    assert (verdict.reasons[0].text, verdict.action) == (refused.message, refused.do)
+    assert math.isnan(verdict.score)
+    assert verdict.doubt == math.inf
+
+
+def test_every_verdict_repeats_the_promise_of_its_limits() -> None:
+    verdict = verdict_for(a_small_prediction(), promise="At most 10 % are bad.")
+
+    assert verdict.promise == "At most 10 % are bad."
