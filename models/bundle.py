@@ -1,8 +1,8 @@
 """A bundle: a folder in MONAI-bundle form with everything that a decision depends on, checked by digest before use.
 
-  LICENSE  configs/metadata.json  docs/README.md (the model card)
-  models/network.safetensors  models/posterior.safetensors  models/density.safetensors  models/atlas.nii.gz
-  operating_point.json (the gate's)  SHA256SUMS
+LICENSE  configs/metadata.json  docs/README.md (the model card)
+models/network.safetensors  models/posterior.safetensors  models/density.safetensors  models/atlas.nii.gz
+operating_point.json (the gate's)  SHA256SUMS
 """
 
 import hashlib
@@ -14,11 +14,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.density import FeatureDensity
-from models.network import SUBVOXELS, SegmentationNet, Trunk
+from models.network import SegmentationNet, Trunk
 from models.posteriors import POSTERIORS, HeadPosterior
 from models.priors.atlas import Atlas
 
@@ -61,28 +62,31 @@ def load_bundle(folder: Path) -> Bundle:
     settings = metadata["brain_triage"]
     classes = tuple(settings["classes"])
     net = SegmentationNet(len(classes))
-    state = {k: v.float() for k, v in load_file(folder / NETWORK).items()}
-    if not all(bool(torch.isfinite(v).all()) for v in state.values()):
-        raise BundleError(f"The weights in {NETWORK} are not all finite. Take the bundle from its source again.")
     try:
-        net.load_state_dict(state)
+        net.load_state_dict(_read_tensors(folder, NETWORK))
     except RuntimeError as error:
         raise BundleError(f"The weights in {NETWORK} do not fit this network. Use the code's own version.") from error
     temperature = float(settings["temperature"])
-    head = torch.cat([net.head.weight[:, :, 0, 0, 0], net.head.bias[:, None]], dim=1).detach() / temperature
-    saved = {k: v.float() / temperature for k, v in load_file(folder / POSTERIOR).items()}
-    density = load_file(folder / DENSITY)
+    head = net.linear_head / temperature
+    saved = {k: v / temperature for k, v in _read_tensors(folder, POSTERIOR).items()}
+    try:
+        posterior = POSTERIORS[settings["posterior"]](head, saved)
+    except (KeyError, ValueError) as error:
+        raise BundleError(
+            f"The posterior in {POSTERIOR} does not fit this network. Use the code's own version."
+        ) from error
+    density = _read_tensors(folder, DENSITY)
     return Bundle(
         name=metadata["name"],
         version=metadata["version"],
         digest=digest,
         classes=classes,
         trunk=net.trunk.eval().requires_grad_(False),
-        posterior=POSTERIORS[settings["posterior"]](head, saved),
+        posterior=posterior,
         atlas=read_atlas(folder / ATLAS),
         training_prior=torch.tensor(settings["training_prior"]),
         beta=float(settings["beta"]),
-        density=FeatureDensity(mean=density["mean"].float(), whitening=density["whitening"].float()),
+        density=FeatureDensity(mean=density["mean"], whitening=density["whitening"]),
     )
 
 
@@ -91,7 +95,8 @@ def verify(folder: Path) -> str:
     sums = folder / SUMS
     if not sums.is_file():
         raise BundleError(f"There is no {SUMS} in the bundle folder {folder}. Give the folder of a bundle.")
-    listed = {name: value for value, name in (line.split("  ", 1) for line in sums.read_text().splitlines())}
+    lines = [line.partition("  ") for line in sums.read_text().splitlines()]
+    listed = {name: value for value, _, name in lines}
     present = {p.relative_to(folder).as_posix() for p in _files(folder)}
     for name in sorted(present ^ set(listed)):
         problem = "is not listed in" if name in present else "is missing, but listed in"
@@ -135,14 +140,20 @@ def read_atlas(path: Path) -> Atlas:
     return Atlas(probability=(maps / maps.sum(dim=0)).contiguous(), affine=np.asarray(image.affine, np.float64))
 
 
-def head_state(head: Tensor) -> dict[str, Tensor]:
-    """The head (8 C, F + 1) as the network's own parameters."""
-    assert len(head) % SUBVOXELS == 0
-    return {"head.weight": head[:, :-1, None, None, None], "head.bias": head[:, -1]}
+def _read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of a file of the bundle in single precision, each of them finite."""
+    try:
+        tensors = {key: value.float() for key, value in load_file(folder / name).items()}
+    except SafetensorError as error:
+        raise BundleError(f"{name} is not a safetensors file. Take the bundle from its source again.") from error
+    for key, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise BundleError(f"{key} in {name} is not finite throughout. Take the bundle from its source again.")
+    return tensors
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != SUMS and "__pycache__" not in p.parts)
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / SUMS)
 
 
 def _sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ head gives the logits of the cell's 8 voxels. The posterior is over that linear 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from monai.networks.blocks.dynunet_block import UnetBasicBlock
@@ -27,13 +28,11 @@ class Trunk(nn.Module):
         inputs = (SUBVOXELS, *widths[:-1])
         self.encoder = nn.ModuleList(_block(i, o, d) for i, o, d in zip(inputs, widths, deep, strict=True))
         self.down = nn.ModuleList(nn.Conv3d(w, w, 2, stride=2) for w in widths[:-1])
-        self.up = nn.ModuleList(
-            nn.ConvTranspose3d(below, w, 2, stride=2) for w, below in zip(widths, widths[1:], strict=False)
-        )
+        self.up = nn.ModuleList(nn.ConvTranspose3d(below, w, 2, stride=2) for w, below in pairwise(widths))
         self.decoder = nn.ModuleList(_block(2 * w, w, dropout) for w in widths[:-1])
 
     def forward(self, image: Tensor) -> Tensor:
-        x = pixelunshuffle(image, spatial_dims=3, scale_factor=2)
+        x: Tensor = pixelunshuffle(image, spatial_dims=3, scale_factor=2)
         skips: list[Tensor] = []
         for encode, down in zip(self.encoder, self.down, strict=False):
             x = encode(x)
@@ -54,8 +53,24 @@ class SegmentationNet(nn.Module):
         self.head = nn.Conv3d(widths[0], n_classes * SUBVOXELS, 1)
 
     def forward(self, image: Tensor) -> Tensor:
+        require_sides(image.shape[2:])
         logits: Tensor = pixelshuffle(self.head(self.trunk(image)), spatial_dims=3, scale_factor=2)
         return logits
+
+    @property
+    def linear_head(self) -> Tensor:
+        """The head as a matrix, (8 C, F + 1), the bias as its last column."""
+        weight, bias = self.head.weight.detach(), self.head.get_parameter("bias").detach()
+        return torch.cat([weight[:, :, 0, 0, 0], bias[:, None]], dim=1)
+
+
+def require_sides(shape: Sequence[int]) -> None:
+    """Refuse an image that the network cannot halve five times. Raises ValueError."""
+    if any(side % SIDE_MULTIPLE or side < SMALLEST_SIDE for side in shape):
+        raise ValueError(
+            f"The image is {'x'.join(map(str, shape))}; every side must be a multiple of {SIDE_MULTIPLE} "
+            f"and at least {SMALLEST_SIDE}. Pad it with zeros."
+        )
 
 
 def _block(n_in: int, n_out: int, dropout: float) -> UnetBasicBlock:

@@ -1,7 +1,7 @@
 """Many small tensor operations on a few cores: one thread an operation, several chunks at a time.
 
-Splitting every small operation over the cores, as torch does, waits at a barrier after each one; on a machine that is also
-doing something else this was 20 times slower than giving each core chunks of its own.
+Splitting every small operation over the cores, as torch does, waits at a barrier after each one; on a machine that is
+also doing something else this was 20 times slower than giving each core chunks of its own.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,8 +1,8 @@
 """The posterior predictive of one image, from features computed once and samples of the linear head.
 
-All arrays here are class-major over the 2 mm cells of the feature grid, (C, 8, N): one dense pass with the posterior mean,
-then S samples on the cells that can change, those whose entropy is above ACTIVE_NATS in any of their 8 voxels. What is
-left out has less entropy than that bound, and keeps its point value.
+All arrays here are class-major over the 2 mm cells of the feature grid, (C, 8, N): one dense pass with the posterior
+mean, then S samples on the cells that can change, those whose entropy under the mean is above ACTIVE_NATS in any of
+their 8 voxels. The others keep their point value, whose entropy is below that bound.
 """
 
 import math
@@ -61,7 +61,7 @@ def augment(features: Tensor) -> Tensor:
 
 def cell_probability(features: Tensor, head: Tensor) -> Tensor:
     """Mean class probability of each cell under one head. features: (F + 1, N); head: (8 C, F + 1). Returns (C, N)."""
-    chunks = features.split(DENSE_CELLS, dim=1)
+    chunks = torch.split(features, DENSE_CELLS, dim=1)
     return torch.cat([torch.softmax(_scores(chunk, head), dim=0).mean(dim=1) for chunk in chunks], dim=1)
 
 
@@ -96,7 +96,7 @@ def predict(features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, brai
         expected[:, part] = torch.minimum(within, entropy[:, part])
         return sums
 
-    parts = active.split(SAMPLED_CELLS) if len(samples) and len(active) else ()
+    parts = torch.split(active, SAMPLED_CELLS) if len(samples) and len(active) else ()
     nothing = _Sums(*(torch.zeros(n, len(brain)).double() for n in (len(samples), len(samples), len(samples) // 2)))
     moved = _add_up(map_chunks(sampled, parts), nothing)
     mass, square = moved.mass + point.mass, moved.square + point.square
@@ -114,7 +114,8 @@ def predict(features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, brai
 def fused(logits: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
     """The rule of `models.priors.fusion` from logits, with the entropy in closed form (no logarithm a class).
 
-    logits: (C, 8, n), lesion last, shifted so that exp() is safe. ratio: (C - 1, n). Returns p (C, 8, n), H (8, n) nats.
+    logits: (C, 8, n), lesion last, shifted so that exp() is safe. ratio: (C - 1, n).
+    Returns p (C, 8, n) and its entropy (8, n), nats.
     """
     p = torch.exp(logits)
     lesion = p[-1] / p.sum(dim=0)
@@ -199,7 +200,7 @@ def _total(p: Tensor) -> Tensor:
 
 
 def _soft_dice(mass: Tensor, square: Tensor, product: Tensor, brain: Tensor) -> float:
-    """Mean of 2 sum(p_a p_b) / (sum p_a^2 + sum p_b^2) over pairs and present classes. Source: Milletari 2016, eq. 3."""
+    """Mean of 2 sum(p_a p_b) / (sum p_a^2 + sum p_b^2) over pairs and present classes: Milletari et al. 2016, eq. 3."""
     pairs = len(product)
     present = brain & (mass.mean(dim=0) > 1)
     if pairs == 0 or not bool(present.any()):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from models.network import SMALLEST_SIDE, Trunk
+from models.network import SMALLEST_SIDE, Trunk, require_sides
 
 Runner = Callable[[Tensor], Tensor]
 """Image (X, Y, Z) float32 -> features (F, X/2, Y/2, Z/2) float32 on the CPU."""
@@ -16,7 +16,8 @@ def torch_runner(trunk: Trunk) -> Runner:
 
     def run(image: Tensor) -> Tensor:
         with torch.inference_mode():
-            return trunk(image[None, None])[0]
+            features: Tensor = trunk(image[None, None])[0]
+            return features
 
     return run
 
@@ -62,4 +63,10 @@ def make_runner(trunk: Trunk, device: str = "auto") -> tuple[str, Runner]:
     """The runner of that name, with its name; "auto" is cuda when there is one, else openvino."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "openvino"
-    return device, RUNNERS[device](trunk)
+    runner = RUNNERS[device](trunk)
+
+    def run(image: Tensor) -> Tensor:
+        require_sides(image.shape)
+        return runner(image)
+
+    return device, run

@@ -70,7 +70,7 @@ def build(*, weights: Path, label_maps: Path, out: Path, images: int, name: str,
     files.write_tensors(out / files.NETWORK, state, half=True)
     if not (out / files.ATLAS).is_file():
         files.write_atlas(out / files.ATLAS, build_atlas(maps, TISSUES, N_CLASSES - 1))
-    head = torch.cat([net.head.weight[:, :, 0, 0, 0], net.head.bias[:, None]], dim=1)  # type: ignore[index]
+    head = net.linear_head
     _, runner = make_runner(net.trunk)
     cells = list(_draw(maps, head, runner, images, seed))
     files.write_tensors(out / files.POSTERIOR, {"directions": fit_directions(cells, head)})
@@ -111,7 +111,7 @@ def _cross_entropy_hessian(p: Tensor, features: Tensor) -> Tensor:
     out = torch.zeros(n_classes, size, n_classes, size, dtype=torch.float64)
     for a in range(n_classes):
         for b in range(a, n_classes):
-            weight = p[a] * ((a == b) - p[b])
+            weight = p[a] * (float(a == b) - p[b])
             out[a, :, b] = out[b, :, a] = ((features * weight) @ features.T).double()
     return out.view(n_classes * size, n_classes * size)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LaplacePosterior:
-    """mean: (8 C, F + 1). directions: (K, 8 C, F + 1), P g_k: what leaving subject k out would change, to first order."""
+    """mean: (8 C, F + 1). directions: (K, 8 C, F + 1), P g_k: to first order, what leaving subject k out changes."""
 
     mean: Tensor
     directions: Tensor
@@ -33,7 +33,7 @@ class LaplacePosterior:
 
         Source: Buchholz, Wenzel and Mandt 2018, arXiv:1807.01604.
         """
-        engine = torch.quasirandom.SobolEngine(len(self.directions), scramble=True, seed=seed)
+        engine = torch.quasirandom.SobolEngine(len(self.directions), scramble=True, seed=seed)  # type: ignore[no-untyped-call]
         uniform = engine.draw(n, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
         z = torch.special.ndtri(uniform).float()
         return self.mean + torch.einsum("nk,kij->nij", z, self.directions)
@@ -42,8 +42,9 @@ class LaplacePosterior:
 def sandwich_directions(hessian: Tensor, gradients: Tensor, ridge: float) -> Tensor:
     """P g_k of one block. hessian: (D, D) of the summed loss; gradients: (K, D) per subject. Returns (K, D).
 
-    The gradients are centred: away from the optimum of this very loss their mean is a bias of the head, not its variance.
+    The gradients are centred: away from the optimum of this very loss their mean is a bias of the head, no variance.
     """
     eye = torch.eye(len(hessian), dtype=hessian.dtype)
     centred = gradients - gradients.mean(dim=0)
-    return torch.linalg.solve(hessian + ridge * eye, centred.T).T
+    directions: Tensor = torch.linalg.solve(hessian + ridge * eye, centred.T).T
+    return directions
