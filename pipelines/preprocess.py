@@ -4,6 +4,7 @@ The conformed grid is RAS+ along the scanner's own axes (flips and permutations,
 cropped to the head from the vertex down, so that air, neck and zero-padding change nothing.
 """
 
+import math
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -113,9 +114,12 @@ def to_ras_1mm(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float64]
 def head_mask(array: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(X, Y, Z) at 1 mm -> mask of the largest bright body on a 4 mm grid, (X//4, Y//4, Z//4)."""
     coarse = _block_mean(array, COARSE_MM)
-    low, high = np.percentile(coarse, 1), np.percentile(coarse[coarse > coarse.min()], 98) if np.ptp(coarse) else 0
-    if not high > low:
-        raise Refusal(Code.BAD_VALUES, "The image is constant.", do="Send the series again, or another one.")
+    varied = coarse[coarse > coarse.min()]
+    low, high = np.percentile(coarse, 1), np.percentile(varied, 98) if len(varied) else math.nan
+    if not high > low:  # also when a value is not finite
+        raise Refusal(
+            Code.BAD_VALUES, "The image is constant or not finite.", do="Send the series again, or another one."
+        )
     scaled = np.clip((coarse - low) / (high - low), 0, 1)
     mask = scaled > 0.5 * _otsu(scaled)
     mask = ndimage.binary_opening(np.pad(mask, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
