@@ -37,12 +37,16 @@ def cuda_runner(trunk: Trunk) -> Runner:
 def openvino_runner(trunk: Trunk) -> Runner:
     """OpenVINO on the CPU in full precision, one compiled model for every image size."""
     import logging
+    import warnings
 
     import openvino
 
     logging.getLogger("openvino").setLevel(logging.ERROR)
     example = torch.zeros(1, 1, *[SMALLEST_SIDE] * 3)
-    converted = openvino.convert_model(trunk, example_input=example)
+    with warnings.catch_warnings():
+        # What is traced as constant are checks of the sides and the channels; `make_runner` does that of the sides.
+        warnings.filterwarnings("ignore", message="Converting a tensor to a Python boolean")
+        converted = openvino.convert_model(trunk, example_input=example)
     hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     compiled = openvino.Core().compile_model(converted, "CPU", hints)
 
