@@ -110,7 +110,7 @@ class BundleEngine:
     def locate(self, features: Tensor, conformed: Conformed) -> tuple[Pose, Tensor, NDArray[np.float64]]:
         """The pose, and what it was found on: class probability of every second cell, and the affine of that grid.
 
-        The probability is (C, I/2, J/2, K/2). The cells are about 4 mm apart; the affine maps their index to scanner RAS+ mm.
+        The probability is (C, I/2, J/2, K/2), its cells about 4 mm apart; the affine maps their index to RAS+ mm.
         """
         thin = features[:, ::2, ::2, ::2]
         coarse = cell_probability(augment(thin), self.model.posterior.mean).view(-1, *thin.shape[1:])
