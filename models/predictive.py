@@ -1,13 +1,13 @@
 """The posterior predictive of one image, from features computed once and samples of the linear head.
 
 All arrays here are class-major over the 2 mm cells of the feature grid, (C, 8, N): one dense pass with the posterior
-mean, then S samples on the cells that can change, those whose entropy under the mean is above ACTIVE_NATS in any of
-their 8 voxels. The others keep their point value, whose entropy is below that bound.
+mean, then S samples on the voxels that can change: those whose entropy under the mean is above ACTIVE_NATS, or whose
+log-odds of the best class lie within SAFE_SDS posterior SDs of a logit. The others keep their point value.
 """
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -18,8 +18,9 @@ from models.network import SUBVOXELS
 from models.parallel import map_chunks
 
 ACTIVE_NATS = 0.05
+SAFE_SDS = 4.0
 DENSE_CELLS = 8192
-SAMPLED_CELLS = 2048
+SAMPLED_VOXELS = 16384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,7 +30,7 @@ class Predictive:
     labels: uint8, argmax of the predictive. entropy, expected_entropy: nats.
     volumes: (S, C) float64, expected number of voxels of each class under each posterior sample.
     pairwise_dice: soft Dice over pairs of samples, averaged over pairs and the classes present, [0, 1].
-    entropy_before_prior: mean entropy over the brain without the prior, nats. sampled: fraction of cells sampled.
+    entropy_before_prior: mean entropy over the brain without the prior, nats. sampled: fraction of voxels sampled.
     """
 
     labels: Tensor
@@ -61,8 +62,8 @@ def augment(features: Tensor) -> Tensor:
 
 def cell_probability(features: Tensor, head: Tensor) -> Tensor:
     """Mean class probability of each cell under one head. features: (F + 1, N); head: (8 C, F + 1). Returns (C, N)."""
-    chunks = torch.split(features, DENSE_CELLS, dim=1)
-    return torch.cat([torch.softmax(_scores(chunk, head), dim=0).mean(dim=1) for chunk in chunks], dim=1)
+    logits = [(head @ chunk).view(-1, SUBVOXELS, chunk.shape[1]) for chunk in torch.split(features, DENSE_CELLS, dim=1)]
+    return torch.cat([torch.softmax(chunk, dim=0).mean(dim=1) for chunk in logits], dim=1)
 
 
 def predict(features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, brain: Tensor) -> Predictive:
@@ -73,32 +74,36 @@ def predict(features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, brai
     """
     labels = torch.empty(SUBVOXELS, features.shape[1], dtype=torch.uint8)
     entropy, before = torch.empty(labels.shape), torch.empty(labels.shape)
+    active = torch.empty(labels.shape, dtype=torch.bool)
+    changes = samples - mean
 
     def dense(part: slice) -> _Sums:
-        logits = _shifted(features[:, part], mean)
+        logits = _shifted((mean @ features[:, part]).view(len(brain), SUBVOXELS, -1))
         before[:, part] = _softmax_entropy(logits)
-        p, entropy[:, part] = fused(logits, ratio[:, part])
-        labels[:, part] = _argmax(p)
+        p, entropy[:, part] = fused(logits, ratio[:, None, part])
+        labels[:, part], best = _argmax(p)
+        reach = SAFE_SDS * _logit_sd(features[:, part], changes)
+        active[:, part] = (entropy[:, part] > ACTIVE_NATS) | (torch.logit(best) < reach)
         return _Sums(_total(p)[None], _total(p * p)[None], torch.zeros(()))
 
     point = _add_up(map_chunks(dense, _slices(features.shape[1], DENSE_CELLS)))
-    active = (entropy.amax(dim=0) > ACTIVE_NATS).nonzero()[:, 0]
     inside = brain[labels.long()]
     entropy_before = float(before[inside].mean()) if bool(inside.any()) else math.nan
     expected = entropy.clone()
-    changes = samples - mean
 
-    def sampled(part: Tensor) -> _Sums:
-        average, within, sums = _sampled(features[:, part], mean, changes, ratio[:, part])
-        labels[:, part] = _argmax(average)
-        entropy[:, part] = torch.special.entr(average).sum(dim=0)
+    def sampled(part: tuple[int, Tensor]) -> _Sums:
+        voxel, cells = part
+        average, within, sums = _sampled(
+            features[:, cells], _of(mean, voxel), _of(changes, voxel).contiguous(), ratio[:, cells]
+        )
+        labels[voxel, cells], _ = _argmax(average)
+        entropy[voxel, cells] = torch.special.entr(average).sum(dim=0)
         # Jensen: E H[p] <= H[E p]. The minimum is for rounding alone.
-        expected[:, part] = torch.minimum(within, entropy[:, part])
+        expected[voxel, cells] = torch.minimum(within, entropy[voxel, cells])
         return sums
 
-    parts = torch.split(active, SAMPLED_CELLS) if len(samples) and len(active) else ()
     nothing = _Sums(*(torch.zeros(n, len(brain)).double() for n in (len(samples), len(samples), len(samples) // 2)))
-    moved = _add_up(map_chunks(sampled, parts), nothing)
+    moved = _add_up(map_chunks(sampled, _parts(active) if len(samples) else ()), nothing)
     mass, square = moved.mass + point.mass, moved.square + point.square
     return Predictive(
         labels=labels,
@@ -107,25 +112,26 @@ def predict(features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, brai
         volumes=mass,
         pairwise_dice=_soft_dice(mass, square, moved.product + point.square, brain),
         entropy_before_prior=entropy_before,
-        sampled=len(active) / features.shape[1],
+        sampled=float(active.float().mean()),
     )
 
 
-def fused(logits: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
+def fused(logits: Tensor, ratio: Tensor, log_ratio: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The rule of `models.priors.fusion` from logits, with the entropy in closed form (no logarithm a class).
 
-    logits: (C, 8, n), lesion last, shifted so that exp() is safe. ratio: (C - 1, n).
-    Returns p (C, 8, n) and its entropy (8, n), nats.
+    logits: (C, ...), lesion last, shifted so that exp() is safe. ratio: broadcasts to (C - 1, ...); log_ratio: its
+    logarithm, which a caller with many samples takes once, since it costs as much as the exponential.
+    Returns p (C, ...) and its entropy (...), nats.
     """
     p = torch.exp(logits)
     lesion = p[-1] / p.sum(dim=0)
-    p[:-1] *= ratio[:, None]
+    p[:-1] *= ratio
     evidence = p[:-1].sum(dim=0).clamp_min(1e-30)
     healthy = 1 - lesion
     scale = healthy / evidence
     p[:-1] *= scale
     p[-1] = lesion
-    cross = (p[:-1] * (logits[:-1] + torch.log(ratio)[:, None])).sum(dim=0)
+    cross = (p[:-1] * (logits[:-1] + (torch.log(ratio) if log_ratio is None else log_ratio))).sum(dim=0)
     entropy = -healthy * torch.log(scale.clamp_min(1e-30)) - cross + torch.special.entr(lesion)
     return p, entropy.clamp_min_(0)
 
@@ -137,17 +143,19 @@ def unfold(cells: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
 
 def _sampled(features: Tensor, mean: Tensor, changes: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor, _Sums]:
-    """Mean probability (C, 8, n), mean entropy (8, n), and each sample's sums less those of the point prediction."""
-    base = _shifted(features, mean)
-    p, _ = fused(base, ratio)
+    """One of the 8 voxels of n cells: mean probability (C, n), mean entropy (n,), each sample's sums less the point's.
+
+    mean: (C, F + 1). changes: (S, C, F + 1) samples minus the mean.
+    """
+    base = _shifted(mean @ features)
+    log_ratio = torch.log(ratio)
+    p, _ = fused(base, ratio, log_ratio)
     point_mass, point_square = _total(p), _total(p * p)
-    flat = base.view(-1, features.shape[1])
     average, within = torch.zeros_like(base), torch.zeros(base.shape[1:])
     masses, squares, products = [], [], []
     previous = average
     for s, change in enumerate(changes):
-        logits = torch.addmm(flat, change, features).view(base.shape)
-        p, entropy = fused(logits, ratio)
+        p, entropy = fused(torch.addmm(base, change, features), ratio, log_ratio)
         average += p
         within += entropy
         masses.append(_total(p) - point_mass)
@@ -160,6 +168,26 @@ def _sampled(features: Tensor, mean: Tensor, changes: Tensor, ratio: Tensor) -> 
     return average / len(changes), within / len(changes), sums
 
 
+def _logit_sd(features: Tensor, changes: Tensor) -> Tensor:
+    """Posterior SD of a logit at each of n cells, averaged over the head's outputs: (n,), 0 without samples."""
+    if not len(changes):
+        return torch.zeros(features.shape[1])
+    covariance = torch.einsum("soi,soj->ij", changes, changes) / (changes.shape[0] * changes.shape[1])
+    return (features * (covariance @ features)).sum(dim=0).clamp_min(0).sqrt()
+
+
+def _parts(active: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Chunks of the voxels to sample: which of the 8, and the cells. active: (8, N)."""
+    for voxel in range(SUBVOXELS):
+        cells = active[voxel].nonzero()[:, 0]
+        yield from ((voxel, chunk) for chunk in torch.split(cells, SAMPLED_VOXELS) if len(chunk))
+
+
+def _of(head: Tensor, voxel: int) -> Tensor:
+    """The rows of one of the 8 voxels: (..., 8 C, F + 1) -> (..., C, F + 1)."""
+    return head.view(*head.shape[:-2], -1, SUBVOXELS, head.shape[-1])[..., voxel, :]
+
+
 def _slices(n: int, size: int) -> list[slice]:
     return [slice(start, min(n, start + size)) for start in range(0, n, size)]
 
@@ -169,13 +197,8 @@ def _add_up(sums: Iterable[_Sums], start: _Sums | None = None) -> _Sums:
     return reduce(operator.add, sums) if start is None else reduce(operator.add, sums, start)
 
 
-def _scores(features: Tensor, head: Tensor) -> Tensor:
-    """Logits (C, 8, n) of n cells."""
-    return (head @ features).view(-1, SUBVOXELS, features.shape[1])
-
-
-def _shifted(features: Tensor, head: Tensor) -> Tensor:
-    logits = _scores(features, head)
+def _shifted(logits: Tensor) -> Tensor:
+    """Logits less their maximum over the classes, so that exp() cannot overflow."""
     return logits - logits.amax(dim=0)
 
 
@@ -186,17 +209,20 @@ def _softmax_entropy(logits: Tensor) -> Tensor:
     return torch.log(total) - (e * logits).sum(dim=0) / total
 
 
-def _argmax(p: Tensor) -> Tensor:
-    """Argmax over the first axis, uint8. A running maximum is 5 times faster than torch.argmax over a strided axis."""
+def _argmax(p: Tensor) -> tuple[Tensor, Tensor]:
+    """Argmax over the first axis, uint8, and the maximum.
+
+    A running maximum is 5 times faster than torch.argmax over a strided axis.
+    """
     best, label = p[0].clone(), torch.zeros(p.shape[1:], dtype=torch.uint8)
     for c in range(1, len(p)):
         label.masked_fill_(p[c] > best, c)
         torch.maximum(best, p[c], out=best)
-    return label
+    return label, best
 
 
 def _total(p: Tensor) -> Tensor:
-    return p.sum(dim=(1, 2)).double()
+    return p.flatten(1).sum(dim=1).double()
 
 
 def _soft_dice(mass: Tensor, square: Tensor, product: Tensor, brain: Tensor) -> float:

@@ -27,7 +27,7 @@ from models.priors.build import build_atlas
 from models.runtime import Runner, make_runner
 from models.synthesis import Recipe, synthesise
 from pipelines.preprocess import normalise
-from triage.anatomy import N_CLASSES, STRUCTURES, TISSUES
+from triage.anatomy import LESION, N_CLASSES, STRUCTURES, TISSUES
 
 CELLS_PER_IMAGE = 12_000
 RIDGE = 1e-3
@@ -83,26 +83,27 @@ def build(*, weights: Path, label_maps: Path, out: Path, images: int, name: str,
 def fit_directions(cells: list[Cells], head: Tensor) -> Tensor:
     """Directions of the sandwich, (K, 8 C, F + 1): Hessian and per-subject gradients of the cross-entropy.
 
-    The eight voxels of a cell have weights of their own, so the Hessian is eight blocks of (C (F + 1))^2.
+    The eight voxels of a cell have weights of their own, so the Hessian is eight blocks. The likelihood is that of the
+    healthy classes given that a voxel is healthy; the lesion's weights stay fixed, since most of the label maps hold no
+    lesion and would leave them undetermined.
     """
     subjects = sorted({c.subject for c in cells})
-    size = N_CLASSES * head.shape[1]
+    size = LESION * head.shape[1]
     hessian = torch.zeros(SUBVOXELS, size, size, dtype=torch.float64)
     gradient = torch.zeros(len(subjects), SUBVOXELS, size, dtype=torch.float64)
     for c in cells:
-        p = torch.softmax((head @ c.features).view(N_CLASSES, SUBVOXELS, -1), dim=0)
-        residual = p - torch.nn.functional.one_hot(c.classes, N_CLASSES).permute(2, 0, 1)
-        gradient[subjects.index(c.subject)] += (residual.transpose(0, 1) @ c.features.T).flatten(1).double()
+        counted = c.classes < LESION
+        p = torch.softmax((head @ c.features).view(N_CLASSES, SUBVOXELS, -1)[:LESION], dim=0) * counted
+        truth = torch.nn.functional.one_hot(c.classes.clamp_max(LESION - 1), LESION).permute(2, 0, 1) * counted
+        gradient[subjects.index(c.subject)] += ((p - truth).transpose(0, 1) @ c.features.T).flatten(1).double()
         for voxel in range(SUBVOXELS):
             hessian[voxel] += _cross_entropy_hessian(p[:, voxel], c.features)
-    directions = torch.stack(
-        [
-            sandwich_directions(hessian[v], gradient[:, v], RIDGE * float(hessian[v].diagonal().mean()))
-            for v in range(SUBVOXELS)
-        ],
-        dim=1,
-    )
-    return directions.view(len(subjects), SUBVOXELS, N_CLASSES, -1).transpose(1, 2).reshape(len(subjects), *head.shape)
+    directions = torch.zeros(len(subjects), N_CLASSES, SUBVOXELS, head.shape[1])
+    for voxel in range(SUBVOXELS):
+        ridge = RIDGE * float(hessian[voxel].diagonal().mean())
+        block = sandwich_directions(hessian[voxel], gradient[:, voxel], ridge)
+        directions[:, :LESION, voxel] = block.view(len(subjects), LESION, -1).float()
+    return directions.view(len(subjects), *head.shape)
 
 
 def _cross_entropy_hessian(p: Tensor, features: Tensor) -> Tensor:

@@ -53,13 +53,17 @@ NEUROMORPHOMETRICS = _neuromorphometrics()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """One row of cases.csv. labels: a Neuromorphometrics or DLMUSE parcellation, None when there is none."""
+    """One row of cases.csv. labels: a Neuromorphometrics or DLMUSE parcellation, None when there is none.
+
+    manual: drawn by a person, not by another network.
+    """
 
     name: str
     split: str
     finding: str
     t1: Path
     labels: Path | None
+    manual: bool
 
 
 def read_scans(table: Path, splits: Sequence[str]) -> list[Scan]:
@@ -126,6 +130,7 @@ def _scan(row: Mapping[str, str], folder: Path) -> Scan:
         finding=row["finding"],
         t1=folder / row["t1"],
         labels=folder / parcellation if usable and parcellation else None,
+        manual=row["label_kind"].startswith("manual"),
     )
 
 

@@ -2,8 +2,9 @@
 
   python -m pipelines.fit_prior --cases cases.csv --bundle models/shipped
 
-Minimises the negative log-likelihood of the labels, each subject with the same weight, over brain voxels that the
-label protocol names; voxels of one subject are not independent, so subjects, not voxels, are counted.
+Minimises the negative log-likelihood of the labels among the brain's classes, each subject with the same weight: voxels
+of one subject are not independent, so subjects, not voxels, are counted. Two habits of labels would pass for doubt and are
+kept out: where brain ends (protocols put sulcal CSF into the grey matter), and labels that another network made at 2 mm.
 """
 
 import argparse
@@ -26,11 +27,13 @@ from models.priors.fusion import fuse, prior_ratio
 from pipelines.engine import BundleEngine, coarser, load_engine
 from pipelines.evaluate import NEUROMORPHOMETRICS, Scan, read_nifti, read_scans
 from pipelines.preprocess import conform
+from triage.anatomy import BRAIN, LESION
 from triage.case import Volume
 
-BETAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
-TEMPERATURES = (0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
+BETAS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+TEMPERATURES = (0.85, 1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0)
 CELLS = 40_000
+FIRST = min(BRAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,11 +46,12 @@ class LabelledCells:
 
 
 def negative_log_likelihood(cells: LabelledCells, training_prior: Tensor, beta: float, temperature: float) -> float:
-    """Mean over labelled brain voxels, nats."""
+    """Mean of -log p(class | healthy brain) over labelled brain voxels, nats."""
     ratio = prior_ratio(cells.atlas, training_prior, beta)[:, None]
-    p = fuse(torch.softmax(cells.logits / temperature, dim=0), ratio)
-    picked = p.gather(0, cells.classes[None]).squeeze(0)[cells.classes >= 2]
-    return float(-torch.log(picked.clamp_min(1e-6)).mean())
+    p = fuse(torch.softmax(cells.logits / temperature, dim=0), ratio)[FIRST:LESION]
+    counted = cells.classes >= FIRST
+    picked = p.gather(0, (cells.classes - FIRST).clamp_min(0)[None])[0] / p.sum(dim=0).clamp_min(1e-12)
+    return float(-torch.log(picked[counted].clamp_min(1e-6)).mean())
 
 
 def _cells(scan: Scan, engine: BundleEngine, generator: torch.Generator) -> LabelledCells:
@@ -87,7 +91,7 @@ def main() -> None:
     args = parser.parse_args()
     engine = load_engine(args.bundle)
     generator = torch.Generator().manual_seed(0)
-    cells = [_cells(scan, engine, generator) for scan in read_scans(args.cases, ["tune"]) if scan.labels]
+    cells = [_cells(scan, engine, generator) for scan in read_scans(args.cases, ["tune"]) if scan.labels and scan.manual]
     table = {}
     for beta, temperature in itertools.product(BETAS, TEMPERATURES):
         losses = [negative_log_likelihood(c, engine.model.training_prior, beta, temperature) for c in cells]

@@ -1,0 +1,101 @@
+"""Measuring a bundle: the label tables, the Dice and the likelihood that the prior is fitted by."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.evaluate import NEUROMORPHOMETRICS, dice_table, read_scans
+from pipelines.fit_prior import LabelledCells, negative_log_likelihood
+from pipelines.set_limits import SPREADS, provisional_limits
+from triage.anatomy import LESION, N_CLASSES
+
+
+def test_every_healthy_class_has_ids_in_the_parcellation() -> None:
+    assert set(NEUROMORPHOMETRICS) == set(range(LESION))
+
+
+def test_left_and_right_of_the_parcellation_are_one_class() -> None:
+    pairs = [
+        (23, 30),
+        (31, 32),
+        (36, 37),
+        (38, 39),
+        (40, 41),
+        (44, 45),
+        (47, 48),
+        (51, 52),
+        (57, 58),
+        (59, 60),
+        (61, 62),
+    ]
+
+    assert all(NEUROMORPHOMETRICS[right] == NEUROMORPHOMETRICS[left] for right, left in pairs)
+
+
+def test_dice_counts_voxels_as_a_loop_would() -> None:
+    rng = np.random.default_rng(0)
+    labels, truth = rng.integers(0, N_CLASSES, (2, 6, 7, 8)).astype(np.uint8)
+
+    table = dice_table(labels, truth)
+
+    pairs = list(zip(labels.ravel().tolist(), truth.ravel().tolist(), strict=True))
+    both = sum(a in (2, 4, 5, 8) and b in (2, 4, 5, 8) for a, b in pairs)
+    either = sum((a in (2, 4, 5, 8)) + (b in (2, 4, 5, 8)) for a, b in pairs)
+    assert table["grey_matter"] == pytest.approx(2 * both / either)
+
+
+def test_a_structure_without_labels_has_no_dice() -> None:
+    table = dice_table(np.full((2, 2, 2), 3, np.uint8), np.full((2, 2, 2), 3, np.uint8))
+
+    assert table["cerebral_white"] == 1
+    assert math.isnan(table["brainstem"])
+
+
+def test_scans_are_read_by_split_and_change_masks_are_no_parcellation(tmp_path: Path) -> None:
+    table = tmp_path / "cases.csv"
+    table.write_text(
+        "case,split,finding,t1,label,label2,label_kind\n"
+        "one,tune,normal,a.nii.gz,b.nii.gz,,auto DLMUSE\n"
+        "two,tune,normal,a.nii.gz,,c.nii.gz,manual\n"
+        "three,tune,ms,a.nii.gz,d.nii.gz,,manual change mask in common space\n"
+        "four,tune,ms,,d.nii.gz,,manual\n"
+        "five,test,normal,a.nii.gz,b.nii.gz,,auto DLMUSE\n"
+    )
+
+    scans = read_scans(table, ["tune"])
+
+    assert [(s.name, s.manual) for s in scans] == [("one", False), ("two", True), ("three", True)]
+    assert [s.labels for s in scans] == [tmp_path / "b.nii.gz", tmp_path / "c.nii.gz", None]
+
+
+def test_the_likelihood_without_prior_is_that_of_the_softmax_among_brain_classes() -> None:
+    logits = torch.randn(N_CLASSES, 8, 3, generator=torch.Generator().manual_seed(0))
+    classes = torch.full((8, 3), 5)
+    cells = LabelledCells(logits=logits, classes=classes, atlas=torch.full((LESION, 3), 1 / LESION))
+
+    loss = negative_log_likelihood(cells, torch.full((LESION,), 1 / LESION), beta=0.0, temperature=2.0)
+
+    expected = -torch.log_softmax(logits[2:LESION] / 2, dim=0)[3].mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_an_atlas_that_knows_the_answer_lowers_the_loss_the_more_it_is_trusted() -> None:
+    logits = torch.zeros(N_CLASSES, 8, 2)
+    atlas = torch.full((LESION, 2), 0.01)
+    atlas[3] = 0.9
+    cells = LabelledCells(logits=logits, classes=torch.full((8, 2), 3), atlas=atlas)
+    flat = torch.full((LESION,), 1 / LESION)
+
+    losses = [negative_log_likelihood(cells, flat, beta, 1.0) for beta in (0.0, 0.2, 0.5, 1.0)]
+
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] == pytest.approx(math.log(9), rel=1e-5)
+
+
+def test_a_provisional_limit_lies_some_ranges_above_the_worst_good_scan() -> None:
+    limits = provisional_limits({"worst_patch": [0.2, 0.5, 0.3]})
+
+    assert limits["worst_patch"] == {"typical": 0.5, "limit": pytest.approx(0.5 + SPREADS * 0.3)}
