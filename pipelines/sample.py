@@ -149,7 +149,7 @@ def _hana(key: str, folder: Path) -> None:
 
 
 def _phantom(key: str, folder: Path) -> None:
-    tags = {**_person(key, "001Y", "O"), **SIEMENS, **_t1("T1 brain")}
+    tags = {**_person(key, "040Y", "O"), **SIEMENS, **_t1("T1 brain")}
     write_classic_series(phantom(AXIAL, seed=19), folder / "2_t1", tags=tags)
 
 

@@ -24,7 +24,7 @@ SHARPENING = 0.8
 SCALP_MM = 28
 """Margin around the brain; the scalp ends well within it."""
 MOVES = 4
-MOVE_DEG, MOVE_VOXELS = (4, 9), (3, 8)
+MOVE_DEG, MOVE_VOXELS = (6, 13), (5, 12)
 """How often, how far a moving head turns and shifts during one scan."""
 LAYERS_MM = (0.0, 2.0, 3.0, 4.5, 5.5, 7.5, 8.5, 10.0, 11.0, 15.0, 16.5)
 LAYER_LEVELS = (0.24, 0.22, 0.07, 0.07, 0.34, 0.34, 0.07, 0.07, 0.72, 0.6, 0.0)

@@ -54,8 +54,8 @@ WORDING: Mapping[str, Wording] = {
     ),
     "prior_conflict": Wording(
         title="Anatomy does not fit",
-        meaning="The segmentation agrees poorly with known anatomy: a failed registration, a flip, or not a brain.",
-        action="Check that the series shows a whole brain, the right way round.",
+        meaning="The segmentation agrees poorly with known anatomy: a failed registration, upside down, or not a brain.",
+        action="Check that the series shows a whole brain, the right way up.",
     ),
     "focal_conflict": Wording(
         title="Local anatomy",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from triage.anatomy import BRAIN
+from triage.anatomy import BRAIN, LESION
 from triage.verdict import Prediction
 
 PATCH_MM = 10
@@ -117,8 +117,11 @@ def sample_disagreement(e: Evidence) -> float:
 
 
 def volume_spread(e: Evidence) -> float:
-    """u5: largest coefficient of variation of a structure's volume over posterior samples. Source: Roy 2019, eq. 4."""
-    volumes = e.prediction.volumes_mm3[:, list(BRAIN)] / 1000
+    """u5: largest coefficient of variation of a structure's volume over posterior samples. Source: Roy 2019, eq. 4.
+
+    Lesion is left out: where there is none, its volume is a few false voxels, and varies as such.
+    """
+    volumes = e.prediction.volumes_mm3[:, min(BRAIN) : LESION] / 1000
     if len(volumes) < 2:
         return float("nan")
     mean = volumes.mean(axis=0)
