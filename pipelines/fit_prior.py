@@ -2,9 +2,10 @@
 
   python -m pipelines.fit_prior --cases cases.csv --bundle models/shipped
 
-Minimises the negative log-likelihood of the labels among the brain's classes, each subject with the same weight: voxels
-of one subject are not independent, so subjects, not voxels, are counted. Two habits of labels would pass for doubt and are
-kept out: where brain ends (protocols put sulcal CSF into the grey matter), and labels that another network made at 2 mm.
+Minimises the negative log-likelihood of the labels among the brain's classes, each subject with the same weight:
+voxels of one subject are not independent, so subjects, not voxels, are counted. Two habits of labels would pass for
+doubt and are kept out: where brain ends (protocols put sulcal CSF into the grey matter), and labels that another
+network made at 2 mm.
 """
 
 import argparse
@@ -91,7 +92,9 @@ def main() -> None:
     args = parser.parse_args()
     engine = load_engine(args.bundle)
     generator = torch.Generator().manual_seed(0)
-    cells = [_cells(scan, engine, generator) for scan in read_scans(args.cases, ["tune"]) if scan.labels and scan.manual]
+    cells = [
+        _cells(scan, engine, generator) for scan in read_scans(args.cases, ["tune"]) if scan.labels and scan.manual
+    ]
     table = {}
     for beta, temperature in itertools.product(BETAS, TEMPERATURES):
         losses = [negative_log_likelihood(c, engine.model.training_prior, beta, temperature) for c in cells]

@@ -1,4 +1,4 @@
-"""Errors say what is wrong, where, and what to do. Their texts never hold a name, an id, a date or a path of the input."""
+"""Errors say what is wrong, where, and what to do; never a name, an id, a date or a path of the input."""
 
 from enum import StrEnum
 

@@ -36,7 +36,7 @@ class Prediction:
     atlas_log_bayes_factor: nats per brain voxel, atlas at this pose against the pose-blurred atlas.
     prior_entropy_share: mean entropy before minus after the prior over the brain, nats.
     quality: named facts of the input for signal u8, e.g. snr, brain_touches_edge_fraction.
-    scanner_labels, scanner_entropy: labels and entropy on the grid of the input volume; scanner_affine: its (4, 4) affine.
+    scanner_labels, scanner_entropy: labels and entropy on the grid of the input. scanner_affine: that grid's (4, 4).
     """
 
     affine: NDArray[np.float64]
@@ -110,7 +110,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalReading:
-    """One signal of one case. value: larger is worse, may be NaN. limit: above it, a human looks. part: adds to score."""
+    """One signal of one case. value: larger is worse, may be NaN. limit: a human looks. part: its share of the score."""
 
     name: str
     title: str

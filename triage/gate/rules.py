@@ -54,7 +54,7 @@ WORDING: Mapping[str, Wording] = {
     ),
     "prior_conflict": Wording(
         title="Anatomy does not fit",
-        meaning="The segmentation agrees poorly with known anatomy: a failed registration, upside down, or not a brain.",
+        meaning="The segmentation agrees poorly with anatomy: a failed registration, upside down, or not a brain.",
         action="Check that the series shows a whole brain, the right way up.",
     ),
     "focal_conflict": Wording(
