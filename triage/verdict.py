@@ -110,7 +110,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalReading:
-    """One signal of one case. value: larger is worse, may be NaN. limit: a human looks. part: its share of the score."""
+    """One signal of one case. value: larger is worse, may be NaN. limit: a human looks. part: share of the score."""
 
     name: str
     title: str
