@@ -37,8 +37,12 @@ def cuda_runner(trunk: Trunk) -> Runner:
 def openvino_runner(trunk: Trunk) -> Runner:
     """OpenVINO on the CPU in full precision, one compiled model for every image size."""
     import logging
+    import sys
     import warnings
 
+    # OpenVINO reports its own import and every conversion to a public server, from a forked process that can hang the
+    # program at its end. Without the package that does it, it takes its own stub.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
     logging.getLogger("openvino").setLevel(logging.ERROR)

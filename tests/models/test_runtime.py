@@ -1,5 +1,7 @@
 """OpenVINO gives what torch gives, with the shipped weights on a real anatomy."""
 
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -106,3 +108,17 @@ def test_without_a_gpu_auto_is_openvino(small_trunk, monkeypatch):
     name, _ = make_runner(small_trunk)
 
     assert name == "openvino"
+
+
+def test_openvino_runs_without_its_telemetry():
+    code = (
+        "import sys; from models.network import Trunk; from models.runtime import openvino_runner;"
+        "openvino_runner(Trunk().eval());"
+        "from openvino.tools.ovc import convert_impl, telemetry_utils;"
+        "names = {convert_impl.tm.__name__, telemetry_utils.tm.__name__};"
+        "sys.exit(names != {'openvino.tools.ovc.telemetry_stub'})"
+    )
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stdout + run.stderr
