@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from importlib.resources import files
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
