@@ -61,7 +61,6 @@ def main() -> None:
 
 def build(*, weights: Path, label_maps: Path, out: Path, images: int, name: str, version: str, seed: int) -> None:
     """Fill the folder `out`. Keeps its LICENSE, docs/ and operating_point.json, and its beta and temperature if set."""
-    torch.set_flush_denormal(True)
     net = SegmentationNet(N_CLASSES)
     state = {k: v.float() for k, v in load_file(weights).items()}
     net.load_state_dict(state)

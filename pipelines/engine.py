@@ -144,8 +144,10 @@ class BundleEngine:
         if weight < 1 - 1e-3:
             atlas = atlas + (1 - weight) * self.unknown_pose.on_grid(grid, cell_affine)
         ratio = prior_ratio(atlas.reshape(len(model.training_prior), -1), model.training_prior, model.beta)
-        conflict = functional.interpolate(-gain[None, None], size=conformed.image.shape, mode="trilinear")
-        return AnatomyAtPose(ratio=ratio, conflict=conflict[0, 0].numpy(), log_bayes_factor=factor, weight=weight)
+        fine = functional.interpolate(-gain[None, None], size=conformed.image.shape, mode="trilinear")
+        # Coarse voxel c lies at 4 c + 0.5 of the conformed grid; interpolate puts it at 4 c + 1.5.
+        conflict = functional.pad(fine, (0, 1) * 3, mode="replicate")[0, 0, 1:, 1:, 1:].contiguous()
+        return AnatomyAtPose(ratio=ratio, conflict=conflict.numpy(), log_bayes_factor=factor, weight=weight)
 
     def _feature_distance(self, features: Tensor, coarse: Tensor) -> float:
         thin = features[:, ::2, ::2, ::2].reshape(len(features), -1)
@@ -155,7 +157,7 @@ class BundleEngine:
         shape = "x".join(str(n) for n in conformed.image.shape)
         return (
             Step(name="conform", parameters={"spacing_mm": 1.0, "orientation": "RAS+", "shape": shape}),
-            Step(name="network", parameters={"runtime": self.device}),
+            Step(name="network", parameters={"runtime": self.device, "threads": torch.get_num_threads()}),
             Step(
                 name="pose",
                 parameters={
@@ -178,7 +180,6 @@ class BundleEngine:
 
 def load_engine(folder: Path, *, device: str = "auto", samples: int = SAMPLES) -> BundleEngine:
     """The engine of a bundle folder. device: a key of DEVICES. Raises TriageError when the bundle must not be used."""
-    torch.set_flush_denormal(True)
     try:
         model = load_bundle(folder)
     except BundleError as error:

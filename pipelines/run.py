@@ -40,7 +40,7 @@ def gather_tools(settings: Settings, queue: Queue) -> Tools:
     gate = load_gate(settings.bundle)
     return Tools(
         read=partial(read_volume, limits=settings.limits),
-        engine=load_engine(settings.bundle, device=settings.device, samples=settings.samples),
+        engine=load_engine(settings.bundle, device=settings.device),
         gate=gate,
         refuse=refuse,
         writers=chosen_writers(WRITERS, settings.writers),

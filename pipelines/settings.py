@@ -39,7 +39,7 @@ class Settings(_Section):
 
     state: database of the queue, tracking store, pseudonym key and log; None is `brain-triage-state` beside `out`.
     device: auto takes CUDA where it is; reference is slow and plain. threads: of the processor; None takes all.
-    samples: from the posterior, a case. seed: from which every case gets its own.
+    seed: from which every case gets its own.
     review_url: None is a SQLite file in the state folder. limits: how much of the machine one input may take.
     writers: formats to write, by their names in `triage.report.WRITERS`; None writes all.
     """
@@ -49,7 +49,6 @@ class Settings(_Section):
     bundle: Path = SHIPPED_BUNDLE
     device: Literal["auto", "cpu", "reference", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
-    samples: int = Field(default=32, ge=2)
     seed: int = Field(default=0, ge=0)
     writers: tuple[str, ...] | None = None
     review_url: str | None = None

@@ -86,7 +86,7 @@ def test_the_installed_packages_are_those_of_the_wheel(clean_bin: Path, away: Ca
 def test_the_installed_wheel_runs_a_case(away: Callable[..., str], tmp_path: Path) -> None:
     away("python", "-c", MAKE_SAMPLE)
 
-    away("brain-triage", "run", "inbox", "--out", "out")
+    away("brain-triage", "run", "inbox/dora", "--out", "out")
 
     assert (tmp_path / "out" / "index.html").is_file()
     (report,) = (tmp_path / "out").glob("*/report.json")

@@ -35,7 +35,7 @@ class Prediction:
     feature_distance: Mahalanobis distance of the pooled trunk features from training, in SDs.
     atlas_log_bayes_factor: nats per brain voxel, atlas at this pose against the pose-blurred atlas.
     prior_entropy_share: mean entropy before minus after the prior over the brain, nats.
-    quality: named facts of the input for signal u8, e.g. snr, brain_touches_edge_fraction.
+    quality: named facts of the input for signal u8: snr, edge_contact_cm2, largest_spacing_mm, brain_ml.
     scanner_labels, scanner_entropy: labels and entropy on the grid of the input. scanner_affine: that grid's (4, 4).
     """
 

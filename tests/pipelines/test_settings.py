@@ -26,9 +26,9 @@ def test_the_shipped_file_changes_nothing(repository: Path) -> None:
 
 
 def test_a_file_names_only_what_differs(tmp_path: Path) -> None:
-    settings = from_yaml(tmp_path, "samples: 64\ntracking:\n  report: false\nlimits:\n  depth: 8\n")
+    settings = from_yaml(tmp_path, "threads: 64\ntracking:\n  report: false\nlimits:\n  depth: 8\n")
 
-    assert settings == Settings(samples=64, tracking=Tracking(report=False), limits=ReadLimits(depth=8))
+    assert settings == Settings(threads=64, tracking=Tracking(report=False), limits=ReadLimits(depth=8))
 
 
 @pytest.mark.parametrize("text", ["sample: 64", "tracking:\n  urls: x", "limits:\n  deep: 8"])
@@ -38,10 +38,10 @@ def test_an_unknown_setting_is_an_error_that_names_it_and_lists_the_known_ones(t
 
     name = text.replace(":\n  ", ".").partition(":")[0]
     assert f"{name}: not a known setting" in error.value.message
-    assert all(known in error.value.do for known in ("samples", "tracking.uri", "limits.depth"))
+    assert all(known in error.value.do for known in ("threads", "tracking.uri", "limits.depth"))
 
 
-@pytest.mark.parametrize("text", ["samples: 1", "samples: many", "device: tpu", "threads: 0", "seed: -1"])
+@pytest.mark.parametrize("text", ["threads: many", "device: tpu", "threads: 0", "seed: -1"])
 def test_a_value_out_of_range_is_an_error_that_names_its_setting(tmp_path: Path, text: str) -> None:
     with pytest.raises(TriageError, match=text.partition(":")[0]):
         from_yaml(tmp_path, text)
@@ -60,14 +60,14 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_settings_cannot_change_during_a_run() -> None:
     with pytest.raises(ValidationError):
-        Settings().samples = 5  # type: ignore[misc]
+        Settings().threads = 5  # type: ignore[misc]
 
 
 def test_the_command_line_overrides_the_file_and_leaves_the_rest(tmp_path: Path) -> None:
-    file = from_yaml(tmp_path, "samples: 64\ntracking:\n  uri: http://a\nlimits:\n  depth: 8\n")
-    settings = file.changed({"samples": 16, "seed": None, "tracking": {"on": False}})
+    file = from_yaml(tmp_path, "threads: 64\ntracking:\n  uri: http://a\nlimits:\n  depth: 8\n")
+    settings = file.changed({"threads": 16, "seed": None, "tracking": {"on": False}})
 
-    assert settings == Settings(samples=16, tracking=Tracking(on=False, uri="http://a"), limits=ReadLimits(depth=8))
+    assert settings == Settings(threads=16, tracking=Tracking(on=False, uri="http://a"), limits=ReadLimits(depth=8))
 
 
 def test_state_lies_beside_the_output_unless_it_is_told(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_the_parameters_leave_out_the_places_of_this_machine() -> None:
     settings = Settings(out=Path("/secret/out"), state=Path("/secret/state"), bundle=Path("/secret/bundle"))
 
     assert "secret" not in json.dumps(run_params(settings))
-    assert run_params(settings)["samples"] == settings.samples
+    assert run_params(settings)["threads"] == settings.threads
 
 
 def test_two_runs_in_one_process_do_not_mix(store: Store) -> None:
