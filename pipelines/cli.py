@@ -88,6 +88,32 @@ def queue(out: Out = None, state: State = None, config: Config = None, as_json: 
     return 0
 
 
+@app.command()
+def locate(
+    pseudonym: Annotated[str, typer.Argument(help="As in the report, bt-...")],
+    inbox: Annotated[Path, typer.Argument(help="Folder to look in.")],
+    *,
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+) -> int:
+    """Print the folder of a case in an inbox. Only the key in the state folder can undo a pseudonym."""
+    from pipelines.run import find_cases
+    from pipelines.settings import load_settings
+
+    settings = load_settings(config).changed({"out": out, "state": state})
+    if not settings.pseudonym_key.is_file():
+        raise TriageError("There is no key of pseudonyms.", do="Name the run's folders with --out or --state.")
+    for case in find_cases(inbox, settings).cases:
+        if case.pseudonym == pseudonym:
+            typer.echo(case.structural.files[0].path.parent)
+            return 0
+    raise TriageError(
+        "No readable case of that pseudonym lies in this inbox.",
+        do="Check the inbox and the state folder; what was refused cannot be located, since it was never a case.",
+    )
+
+
 @audit_commands.command()
 def verify(out: Out = None, state: State = None, config: Config = None, as_json: AsJson = False) -> int:
     """Check that no row of the audit trail was edited, deleted or moved."""

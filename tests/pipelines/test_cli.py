@@ -17,9 +17,12 @@ from pipelines.cli import main
 from pipelines.run_case import Tools
 from pipelines.settings import Settings
 from tests.builders import a_case, a_refused_input
+from tests.dicom_builders import classic
 from tests.fakes import FakeEngine, fake_tools
 from triage.__main__ import PACKAGES, shadowed
 from triage.case import Inventory
+from triage.dicom.deid import Pseudonyms, load_or_create_key
+from triage.intake import take_inventory
 from triage.ports import Queue
 from triage.report import WRITERS
 
@@ -158,6 +161,48 @@ def test_without_a_queue_there_is_an_error_and_none_is_made(
 
     assert "no review queue" in capsys.readouterr().err
     assert not (tmp_path / "brain-triage-state").exists()
+
+
+# locate
+
+
+@pytest.fixture
+def located(tmp_path: Path) -> tuple[str, Path, Path]:
+    """A pseudonym, its inbox, and the state folder that holds the key."""
+    study, state = tmp_path / "inbox" / "some" / "study", tmp_path / "state"
+    classic(study)
+    state.mkdir()
+    key = load_or_create_key(state / "pseudonym.key")
+    (case,) = take_inventory(tmp_path / "inbox", pseudonyms=Pseudonyms(key=key)).cases
+    return case.pseudonym, tmp_path / "inbox", state
+
+
+def test_locate_prints_the_folder_of_a_case(
+    located: tuple[str, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pseudonym, inbox, state = located
+
+    assert main(["locate", pseudonym, str(inbox), "--state", str(state)]) == 0
+    assert capsys.readouterr().out.strip() == str(inbox / "some" / "study")
+
+
+def test_without_the_key_nothing_is_located_and_no_key_is_made(
+    located: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pseudonym, inbox, _ = located
+
+    assert main(["locate", pseudonym, str(inbox), "--state", str(tmp_path / "other")]) == 1
+    assert "no key" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_pseudonym_of_another_inbox_is_not_located(
+    located: tuple[str, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, inbox, state = located
+
+    assert main(["locate", "bt-nobody", str(inbox), "--state", str(state)]) == 1
+    assert "No readable case" in capsys.readouterr().err
 
 
 def test_audit_verify_ends_with_0_when_the_trail_is_whole_and_1_when_not(
