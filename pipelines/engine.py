@@ -131,6 +131,7 @@ class BundleEngine:
         """
         model = self.model
         here = pose.affine @ coarse_affine
+        # beta 0 turns the prior's say off, not the question whether anatomy fits.
         ratios = [
             prior_ratio(atlas.on_grid(coarse.shape[1:], here), model.training_prior, model.beta or 1.0)
             for atlas in (model.atlas, self.unknown_pose)
