@@ -122,7 +122,7 @@ class TestCertainVoxelsLeftOut:
     p = problem(n=400, scale=4.0, spread=0.15)
     point = probability(p, p.mean)
     sd = (0.15 * np.linalg.norm(p.features.numpy(), axis=0))[None]
-    log_odds = np.log(point.max(axis=0)) - np.log1p(-point.max(axis=0))
+    log_odds = np.log(point.max(axis=0)) - np.log(np.maximum(1 - point.max(axis=0), 1e-300))
     certain = (entropy_of(point) < 0.9 * predictive.ACTIVE_NATS) & (log_odds > 1.5 * predictive.SAFE_SDS * sd)
     open = (entropy_of(point) > 1.1 * predictive.ACTIVE_NATS) | (log_odds < 0.6 * predictive.SAFE_SDS * sd)
 
