@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from tests.triage.gate.scenes import (
     GOOD_QUALITY,
@@ -206,14 +207,29 @@ def test_focal_conflict_is_the_largest_patch_mean_of_conflict() -> None:
     assert signals_of(prediction)["focal_conflict"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_volume_spread_is_the_largest_coefficient_of_variation_of_what_is_not_tiny() -> None:
-    volumes = np.zeros((3, N_CLASSES))
-    volumes[:, 3] = [9e5, 10e5, 11e5]  # SD 1e5 over 1e6
-    volumes[:, 5] = [8e3, 10e3, 12e3]  # SD 2e3 over 1e4
-    volumes[:, 11] = [0, 100, 200]  # 0.1 ml: too small to tell
-    volumes[:, 0] = [0, 1e6, 2e6]  # background is no structure
+def normal_volumes(mean_mm3: float, sd: float, n: int = 400) -> np.ndarray:
+    """n volumes at the quantiles of a normal distribution; sd relative to the mean."""
+    return mean_mm3 * (1 + sd * norm.ppf((np.arange(n) + 0.5) / n))
 
-    assert signals_of(a_small_prediction(volumes_mm3=volumes))["volume_spread"] == pytest.approx(0.2)
+
+def test_volume_spread_is_the_largest_coefficient_of_variation_of_what_is_not_tiny() -> None:
+    volumes = np.zeros((400, N_CLASSES))
+    volumes[:, 3] = normal_volumes(1e6, 0.1)
+    volumes[:, 5] = normal_volumes(1e4, 0.2)
+    volumes[:, 7] = normal_volumes(100, 0.3)  # 0.1 ml: too small to tell
+    volumes[:, 11] = normal_volumes(1e4, 0.3)  # lesion: false voxels
+    volumes[:, 0] = normal_volumes(1e6, 0.3)  # background is no structure
+
+    assert signals_of(a_small_prediction(volumes_mm3=volumes))["volume_spread"] == pytest.approx(0.2, rel=0.01)
+
+
+def test_one_posterior_sample_far_out_does_not_set_the_spread() -> None:
+    volumes = np.zeros((32, N_CLASSES))
+    volumes[:, 5] = normal_volumes(1e4, 0.02, 32)
+    usual = signals_of(a_small_prediction(volumes_mm3=volumes))["volume_spread"]
+    volumes[-1, 5] = 5e4
+
+    assert signals_of(a_small_prediction(volumes_mm3=volumes))["volume_spread"] == pytest.approx(usual)
 
 
 def test_a_volume_that_is_not_a_number_is_not_taken_for_an_absent_structure() -> None:
