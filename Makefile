@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 
 DICOM ?=
 OUT ?= out
+DATA ?= ../shared/data
+BENCH ?=
 SAMPLE := sample-inbox
 
 # The CPU build of torch is a tenth of the CUDA build's download. `make setup TORCH_BUILD=` takes the platform's default.
@@ -72,8 +74,8 @@ check: $(READY) ## everything that CI checks: style, types, architecture, tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-bench: $(READY) ## measure speed and memory on this machine
-	@$(BIN)/python -m pipelines.bench
+bench: $(READY) ## measure everything in docs/benchmarks again (DATA=/folder with cases.csv, BENCH=--rewrite: tables only)
+	@$(BIN)/python -m pipelines.bench --data "$(DATA)" $(BENCH)
 
 clean: ## remove what the targets made; keeps .venv, your results in OUT and the review queue
 	rm -rf $(SAMPLE) .$(SAMPLE).unfinished dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,171 @@
+"""What a case costs on this machine, side by side.
+
+Times on a shared machine are noisy, so what counts are the ratios: each pair is measured in turns in this one run.
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.network import SUBVOXELS
+from models.predictive import augment, predict
+from models.runtime import openvino_runner, torch_runner
+from pipelines.bench.page import Bench, Inputs, Results, run, table
+from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine, load_engine
+from pipelines.preprocess import conform
+from pipelines.run import find_cases
+from pipelines.run_case import Tools, run_case
+from pipelines.sample import make_sample_inbox
+from pipelines.settings import Settings
+from triage.case import Volume
+from triage.gate.rules import load_gate, refuse
+from triage.intake import read_volume
+from triage.report import WRITERS
+from triage.review import open_queue
+
+REPEATS = 3
+PAGE = """# What a case costs
+
+{machine}. One embedded sample case, classic DICOM, 1 mm, from its folder to its report; indented: parts of predict.
+Times on a shared machine are noisy; each pair below was measured in turns, so its ratio is not.
+
+{stages}
+{pairs}
+`python -m pipelines.bench.cost`
+"""
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median wall time."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def in_turns(first: Callable[[], object], second: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median wall times of two pieces of work, measured alternately after one warm-up each."""
+    first(), second()
+    pairs = [(seconds(first, 1), seconds(second, 1)) for _ in range(repeats)]
+    return statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
+
+
+def process_seconds(arguments: list[str]) -> float:
+    """Best of three wall times of a fresh Python process."""
+    command = [sys.executable, *arguments]
+    return min(seconds(lambda: subprocess.run(command, check=True, capture_output=True), 1) for _ in range(3))  # noqa: S603
+
+
+def timed_case(inbox: Path, place: Path, engine: BundleEngine) -> list[tuple[str, float]]:
+    """Seconds of every stage of one case, from its folder to its report; parts of a stage are indented."""
+    start = time.perf_counter()
+    settings = Settings(out=place / "out")
+    (case,) = find_cases(inbox, settings).cases
+    entered: list[tuple[str, float]] = [("inventory", start)]
+    place.mkdir(exist_ok=True)
+    with closing(open_queue(f"sqlite:///{place / 'review.db'}")) as queue:
+        gate = load_gate(settings.bundle)
+        tools = Tools(read=read_volume, engine=engine, gate=gate, refuse=refuse, writers=WRITERS, queue=queue)
+        report = run_case(case, tools, folder=place, enter=lambda stage: entered.append((stage, time.perf_counter())))
+    ends = [*(begun for _, begun in entered[1:]), time.perf_counter()]
+    marks = [(stage, end - begun) for (stage, begun), end in zip(entered, ends, strict=True)]
+    inside = [(f"  {part}", took) for part, took in (report.prediction.timings_s if report.prediction else {}).items()]
+    return [*marks, *inside]
+
+
+def bench_case(inbox: Path, place: Path, engine: BundleEngine) -> dict[str, Any]:
+    """From a folder of DICOM to the report, stage by stage, with the peak memory of the process."""
+    runs = [dict(timed_case(inbox, place / str(turn), engine)) for turn in range(REPEATS + 1)][1:]
+    return {
+        "stages_s": {stage: statistics.median(run[stage] for run in runs) for stage in runs[0]},
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def bench_pairs(engine: BundleEngine, volume: Volume) -> dict[str, tuple[float, float]]:
+    """The two ratios of the design's budget, each pair measured in turns: seconds of the first and the second."""
+    conformed = conform(volume)
+    image = torch.from_numpy(conformed.image)
+    reference, fast = torch_runner(engine.model.trunk), openvino_runner(engine.model.trunk)
+    ratio = torch.ones(len(engine.model.classes) - 1, image.numel() // SUBVOXELS)
+    mean = engine.model.posterior.mean
+    many = engine.model.posterior.sample(SAMPLES, seed=0)
+    return {
+        "trunk": in_turns(lambda: reference(image), lambda: fast(image), REPEATS),
+        "samples": in_turns(
+            lambda: predict(augment(fast(image)), mean, many, ratio, BRAIN_CLASSES),
+            lambda: predict(augment(fast(image)), mean, many[:0], ratio, BRAIN_CLASSES),
+            REPEATS,
+        ),
+    }
+
+
+def measure(inputs: Inputs) -> Results:
+    """One case of the embedded sample; what starting costs; what the bundle weighs."""
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        inbox = make_sample_inbox(place / "inbox", only=("ana",)) / "ana"
+        engine = load_engine(inputs.bundle)
+        case = bench_case(inbox, place, engine)
+        (found,) = find_cases(inbox, Settings(out=place / "out")).cases
+        pairs = bench_pairs(engine, read_volume(found.structural))
+    return case | {
+        "pairs_s": pairs,
+        "import_s": process_seconds(["-c", "import triage"]),
+        "help_s": process_seconds(["-m", "triage", "--help"]),
+        "bundle_mb": sum(p.stat().st_size for p in inputs.bundle.rglob("*") if p.is_file()) / 1e6,
+        "machine": f"{os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads",
+    }
+
+
+def write(results: Results, folder: Path) -> str:
+    """The page."""
+    stages, pairs = results["stages_s"], results["pairs_s"]
+    total = sum(took for stage, took in stages.items() if not stage.startswith(" "))
+    rows = [[stage.replace("  ", "&nbsp;&nbsp;"), f"{took:.2f} s", ""] for stage, took in stages.items()]
+    rows += [
+        ["**sum**", f"**{total:.1f} s**", against(total, 15, "s")],
+        ["peak memory", f"{results['peak_gib']:.2f} GiB", against(results["peak_gib"], 3, "GiB")],
+        ["`import triage`", f"{results['import_s']:.2f} s", against(results["import_s"], 0.5, "s")],
+        ["`brain-triage --help`", f"{results['help_s']:.2f} s", against(results["help_s"], 0.5, "s")],
+        ["bundle", f"{results['bundle_mb']:.1f} MB", against(results["bundle_mb"], 36, "MB")],
+    ]
+    (eager, fast), (many, one) = pairs["trunk"], pairs["samples"]
+    ratios = [
+        ["trunk: eager torch / OpenVINO", f"{eager:.2f} s", f"{fast:.2f} s", f"{eager / fast:.2f}", ""],
+        [
+            f"{SAMPLES} samples / one pass",
+            f"{many:.2f} s",
+            f"{one:.2f} s",
+            f"{many / one:.2f}",
+            against(many / one, 1.3),
+        ],
+    ]
+    return PAGE.format(
+        machine=results["machine"],
+        stages=table(["stage", "median", "budget"], rows),
+        pairs=table(["pair, in turns", "first", "second", "ratio", "budget"], ratios),
+    )
+
+
+def against(value: float, budget: float, unit: str = "") -> str:
+    """The budget, and whether it is met."""
+    return f"{budget:g} {unit}".strip() + ("" if value <= budget else ": **not met**")
+
+
+BENCH = Bench(name="cost", measure=measure, write=write)
+
+if __name__ == "__main__":
+    run([BENCH])
