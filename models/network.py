@@ -32,6 +32,11 @@ class Trunk(nn.Module):
         self.decoder = nn.ModuleList(_block(2 * w, w, dropout) for w in widths[:-1])
 
     def forward(self, image: Tensor) -> Tensor:
+        features: Tensor = self.decoder[0](self.before_last_block(image))
+        return features
+
+    def before_last_block(self, image: Tensor) -> Tensor:
+        """What comes into the last decoder block, (N, 64, X/2, Y/2, Z/2)."""
         x: Tensor = pixelunshuffle(image, spatial_dims=3, scale_factor=2)
         skips: list[Tensor] = []
         for encode, down in zip(self.encoder, self.down, strict=False):
@@ -39,9 +44,9 @@ class Trunk(nn.Module):
             skips.append(x)
             x = down(x)
         x = self.encoder[-1](x)
-        for level in reversed(range(len(self.up))):
+        for level in reversed(range(1, len(self.up))):
             x = self.decoder[level](torch.cat([self.up[level](x), skips[level]], dim=1))
-        return x
+        return torch.cat([self.up[0](x), skips[0]], dim=1)
 
 
 class SegmentationNet(nn.Module):
