@@ -13,7 +13,8 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from pipelines.sample_heads import Grid, Head, acquire, moved, phantom
+from pipelines.artefacts import moved
+from pipelines.sample_heads import Grid, Head, acquire, phantom
 from triage.case import Volume
 from triage.dicom.write import write_classic_series, write_enhanced_series
 from triage.errors import Code, TriageError
@@ -30,6 +31,9 @@ CUBE = Grid(axes="PIL", shape=(256, 256, 256), spacing_mm=(1.0, 1.0, 1.0))
 HALF_OUT = Grid(axes="PIL", shape=(240, 256, 160), spacing_mm=(1.0, 1.0, 1.0), centre_mm=(80.0, -18.0, 9.0))
 THICK = Grid(axes="LPS", shape=(224, 256, 30), spacing_mm=(0.9, 0.9, 5.0))
 SCOUT = Grid(axes="LPS", shape=(128, 128, 3), spacing_mm=(2.0, 2.0, 25.0))
+
+MOVE_DEG, MOVE_MM = (6, 13), (5, 12)
+"""How far a moving head turns and shifts during one scan."""
 
 SIEMENS = {"Manufacturer": "SIEMENS", "ManufacturerModelName": "Prisma", "MagneticFieldStrength": 3.0}
 SIEMENS_15 = {"Manufacturer": "SIEMENS", "ManufacturerModelName": "Avanto", "MagneticFieldStrength": 1.5}
@@ -132,7 +136,8 @@ def _emil(key: str, folder: Path) -> None:
 def _farah(key: str, folder: Path) -> None:
     still = acquire(Head(seed=16, turn_deg=(5, 0, 3)), AXIAL)
     tags = {**_person(key, "045Y", "F"), **GE, **_t1("Ax T1 BRAVO")}
-    write_classic_series(moved(still, axis=1, shots=24, rng=np.random.default_rng(16)), folder / "2_t1", tags=tags)
+    shaken = moved(still, axis=1, shots=24, turn_deg=MOVE_DEG, shift_mm=MOVE_MM, rng=np.random.default_rng(16))
+    write_classic_series(shaken, folder / "2_t1", tags=tags)
 
 
 def _goran(key: str, folder: Path) -> None:

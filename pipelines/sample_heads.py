@@ -11,11 +11,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
+from pipelines.artefacts import Image, rician, smooth_field
 from triage.case import Volume
-
-Image = NDArray[np.float32]
 
 DARK, GREY, WHITE = 0.25, 0.62, 0.86
 """About where CSF, grey and white matter lie in the template, which is scaled to [0, 1]."""
@@ -23,9 +22,6 @@ SHARPENING = 0.8
 """Of the way from the template's blurred tissues to crisp ones."""
 SCALP_MM = 28
 """Margin around the brain; the scalp ends well within it."""
-MOVES = 4
-MOVE_DEG, MOVE_VOXELS = (6, 13), (5, 12)
-"""How often, how far a moving head turns and shifts during one scan."""
 LAYERS_MM = (0.0, 2.0, 3.0, 4.5, 5.5, 7.5, 8.5, 10.0, 11.0, 15.0, 16.5)
 LAYER_LEVELS = (0.24, 0.22, 0.07, 0.07, 0.34, 0.34, 0.07, 0.07, 0.72, 0.6, 0.0)
 """Outward from the brain: fluid, bone, marrow, bone, scalp, air."""
@@ -99,39 +95,6 @@ def affine_of(grid: Grid) -> NDArray[np.float64]:
     affine[:3, :3] = _rotation((grid.oblique_deg, 0, 0)) @ axes * grid.spacing_mm
     affine[:3, 3] = np.array(grid.centre_mm) - affine[:3, :3] @ ((np.array(grid.shape) - 1) / 2)
     return affine
-
-
-def smooth_field(shape: tuple[int, ...], spacing: tuple[float, ...], rng: np.random.Generator) -> Image:
-    """Gaussian random field of zero mean and unit variance, correlated over about `spacing` voxels on each axis."""
-    bases = []
-    for n, step in zip(shape, spacing, strict=True):
-        centres = np.arange(-2, np.ceil(n / step) + 3) * step
-        basis = np.exp(-0.5 * ((np.arange(n)[:, None] - centres) / (0.7 * step)) ** 2)
-        bases.append((basis / np.linalg.norm(basis, axis=1, keepdims=True)).astype(np.float32))
-    x, y, z = bases
-    weights = rng.standard_normal([x.shape[1], y.shape[1], z.shape[1]], np.float32)
-    field: Image = np.tensordot(x, y @ (weights @ z.T), 1)
-    return field
-
-
-def rician(image: Image, sigma: float, rng: np.random.Generator) -> Image:
-    """Magnitude of the image with Gaussian noise in both channels. Source: Gudbjartsson and Patz 1995, eq. 1."""
-    real = image + sigma * rng.standard_normal(image.shape, np.float32)
-    magnitude: Image = np.hypot(real, sigma * rng.standard_normal(image.shape, np.float32))
-    return magnitude
-
-
-def moved(volume: Volume, *, axis: int, shots: int, rng: np.random.Generator) -> Volume:
-    """The same head, which turned and shifted between shots: each pose fills its share of the phase-encoding lines."""
-    poses = [volume.array, *(_nudged(volume.array, axis, rng) for _ in range(MOVES))]
-    lines = volume.array.shape[axis]
-    pose_of_shot = rng.integers(0, len(poses), shots)
-    pose_of_line = fft.ifftshift(pose_of_shot[np.arange(lines) * shots // lines])
-    other_axes = [other for other in range(3) if other != axis]
-    spectrum = sum(
-        fft.fft(pose, axis=axis) * np.expand_dims(pose_of_line == k, other_axes) for k, pose in enumerate(poses)
-    )
-    return Volume(array=np.abs(fft.ifft(spectrum, axis=axis)).astype(np.float32), affine=volume.affine)
 
 
 def phantom(grid: Grid, seed: int) -> Volume:
@@ -225,19 +188,6 @@ def _with_lesions(
         part = np.clip((radius - distance) / 1.5 + 0.5, 0, 1)
         image = image + part * (level - image)
     return image.astype(np.float32)
-
-
-def _nudged(array: Image, axis: int, rng: np.random.Generator) -> Image:
-    """The array turned about its middle in the plane of `axis` and the next one, and shifted along `axis`."""
-    angle = np.deg2rad(rng.uniform(*MOVE_DEG) * rng.choice((-1, 1)))
-    i, j = axis, (axis + 1) % 3
-    turn = np.eye(3)
-    turn[i, i] = turn[j, j] = np.cos(angle)
-    turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
-    middle = (np.array(array.shape) - 1) / 2
-    offset = middle - turn @ middle + np.eye(3)[axis] * rng.uniform(*MOVE_VOXELS)
-    nudged: Image = ndimage.affine_transform(array, turn, offset, order=1)
-    return nudged
 
 
 def _look_up(image: Image, points: NDArray[np.floating]) -> Image:

@@ -10,8 +10,8 @@ from pydicom.uid import EnhancedMRImageStorage, SecondaryCaptureImageStorage
 from scipy import ndimage
 
 from pipelines.sample import AXIAL, CORONAL, EXPECTED, HALF_OUT, NOTE, PATIENTS, SAGITTAL, make_sample_inbox
-from pipelines.sample_heads import Grid, Head, acquire, affine_of, moved, phantom, rician, smooth_field
-from triage.case import Volume, Weighting
+from pipelines.sample_heads import Grid, Head, acquire, affine_of, phantom
+from triage.case import Weighting
 from triage.dicom.deid import Pseudonyms
 from triage.errors import Code, TriageError
 from triage.intake import take_inventory
@@ -165,39 +165,6 @@ def test_half_of_the_head_lies_outside() -> None:
     ras_x = affine_of(HALF_OUT) @ np.array([[0, 0, 0, 1], [0, 0, HALF_OUT.shape[2] - 1, 1]]).T
 
     assert sorted(ras_x[0].round(1)) == [0.5, 159.5]
-
-
-def test_motion_throws_ghosts_into_the_air_and_keeps_the_grid() -> None:
-    still = acquire(Head(seed=1, noise=0.0), COARSE)
-    shaken = moved(still, axis=1, shots=16, rng=np.random.default_rng(0))
-    air = still.array < 5
-
-    assert np.array_equal(shaken.affine, still.affine)
-    assert shaken.array.shape == still.array.shape
-    assert shaken.array[air].mean() > 10 * still.array[air].mean()
-
-
-def test_a_head_that_never_moved_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.sample_heads.MOVES", 0)
-    still = Volume(array=np.random.default_rng(0).random((8, 9, 10), np.float32), affine=np.eye(4))
-
-    np.testing.assert_allclose(
-        moved(still, axis=1, shots=3, rng=np.random.default_rng(0)).array, still.array, atol=1e-5
-    )
-
-
-def test_a_smooth_field_has_unit_variance_and_varies_slowly() -> None:
-    rng = np.random.default_rng(0)
-    fields = np.stack([smooth_field((40, 40, 40), (10, 10, 10), rng) for _ in range(60)])
-
-    assert fields.var() == pytest.approx(1, abs=0.1)
-    assert np.diff(fields, axis=1).std() < 0.2
-
-
-def test_noise_in_air_has_the_mean_of_a_rayleigh_variable() -> None:
-    air = rician(np.zeros((60, 60, 60), np.float32), 2.0, np.random.default_rng(0))
-
-    assert air.mean() == pytest.approx(2.0 * np.sqrt(np.pi / 2), rel=0.01)
 
 
 def test_the_phantom_is_a_cylinder() -> None:
