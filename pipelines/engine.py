@@ -70,12 +70,19 @@ class BundleEngine:
             conformed = conform(volume)
         with clock("network"):
             features = self.runner(torch.from_numpy(conformed.image))
+        return self.infer(features, conformed, volume, seed=seed, clock=clock)
+
+    def infer(
+        self, features: Tensor, conformed: Conformed, volume: Volume, *, seed: int, clock: "Clock | None" = None
+    ) -> Prediction:
+        """All after the network. features: (F, I, J, K) of the conformed volume, as the runner gives them."""
+        clock = clock or Clock()
         grid = (features.shape[1], features.shape[2], features.shape[3])
         cells = augment(features)
         with clock("pose"):
             pose, coarse, coarse_affine = self.locate(features, conformed)
         with clock("prior"):
-            anatomy = self._anatomy(coarse, coarse_affine, pose, grid, conformed)
+            anatomy = self.anatomy(coarse, coarse_affine, pose, grid, conformed)
         with clock("posterior"):
             posterior = self.model.posterior
             heads = posterior.sample(self.samples, seed=seed)
@@ -117,7 +124,7 @@ class BundleEngine:
         affine = coarser(conformed.affine, 4, centre=0.5)
         return find_pose(coarse[:-1], affine, self.model.atlas), coarse, affine
 
-    def _anatomy(
+    def anatomy(
         self,
         coarse: Tensor,
         coarse_affine: NDArray[np.float64],
