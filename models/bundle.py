@@ -40,7 +40,8 @@ class Bundle:
     """A model ready to predict. digest: SHA-256 of SHA256SUMS. classes: keys of the classes, background first.
 
     training_prior: (C - 1,) class frequencies of healthy classes that the likelihood was trained under.
-    beta: exponent of the prior ratio. The head and its posterior are already divided by the temperature.
+    beta: exponent of the prior ratio. The posterior is already divided by the temperature; a state without
+    a mean is that of the network's own head.
     """
 
     name: str
@@ -67,10 +68,9 @@ def load_bundle(folder: Path) -> Bundle:
     except RuntimeError as error:
         raise BundleError(f"The weights in {NETWORK} do not fit this network. Use the code's own version.") from error
     temperature = float(settings["temperature"])
-    head = net.linear_head / temperature
-    saved = {k: v / temperature for k, v in _read_tensors(folder, POSTERIOR).items()}
+    state = {"mean": net.linear_head} | _read_tensors(folder, POSTERIOR)
     try:
-        posterior = POSTERIORS[settings["posterior"]](head, saved)
+        posterior = POSTERIORS[settings["posterior"]].load({k: v / temperature for k, v in state.items()})
     except (KeyError, ValueError) as error:
         raise BundleError(
             f"The posterior in {POSTERIOR} does not fit this network. Use the code's own version."

@@ -1,27 +1,53 @@
-"""Posteriors over the linear head, one method a file. Every one is a distribution over (8 C, F + 1) weight matrices."""
+"""Posteriors over the linear head, one method a file. Every one is a distribution over (8 C, F + 1) weight matrices.
 
-from collections.abc import Callable, Mapping
+To add a method: write models/posteriors/<name>.py with a function `fit(head, images)` that returns a `HeadPosterior`,
+one of those here (`PointPosterior`, `GaussianPosterior`, `HeadSamples`) or a frozen dataclass of its own, and add its
+row to POSTERIORS. tests/contracts/test_posteriors.py then holds it to the promises below, on a small problem; a test
+of its own compares it with brute force or an independent library.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
-from models.posteriors.laplace import LaplacePosterior
+from models.cells import Cells
+from models.posteriors import laplace, point, temperature
+from models.posteriors.gaussian import GaussianPosterior
 from models.posteriors.point import PointPosterior
 
 
 class HeadPosterior(Protocol):
-    """mean: (8 C, F + 1), weights with the bias as the last column. sample: n draws, the same for the same seed."""
+    """mean: (8 C, F + 1), weights with the bias as the last column. sample: n draws, the same for the same seed.
+
+    state: what `Method.load` builds it from again. Every tensor of it is in the unit of the weights, so that a state
+    divided by a temperature is the state of the posterior whose logits are divided by it.
+    """
 
     @property
     def mean(self) -> Tensor: ...
 
+    @property
+    def state(self) -> dict[str, Tensor]: ...
+
     def sample(self, n: int, *, seed: int) -> Tensor: ...
 
 
-Loader = Callable[[Tensor, Mapping[str, Tensor]], HeadPosterior]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """fit: the trained head (8 C, F + 1) and cells of many images -> posterior; the same for the same input.
 
-POSTERIORS: Mapping[str, Loader] = {
-    "point": PointPosterior.from_state,
-    "laplace": LaplacePosterior.from_state,
+    Cells of one subject are one cluster, whatever the number of its images. load: the posterior from its state.
+    """
+
+    fit: Callable[[Tensor, Sequence[Cells]], HeadPosterior]
+    load: Callable[[Mapping[str, Tensor]], HeadPosterior]
+
+
+POSTERIORS: Mapping[str, Method] = {
+    "point": Method(fit=point.fit, load=PointPosterior.load),
+    "temperature": Method(fit=temperature.fit, load=PointPosterior.load),
+    "laplace": Method(fit=laplace.fit, load=GaussianPosterior.load),
 }
-"""Name in a bundle's metadata -> how to build the posterior from the head (8 C, F + 1) and the saved state."""
+"""Name in a bundle's metadata -> the method."""

@@ -1,22 +1,61 @@
-"""Every posterior in the table keeps the same promises."""
+"""Every posterior in the table keeps the same promises, fitted on a small problem."""
 
 import pytest
 import torch
 
-from models.posteriors import POSTERIORS, HeadPosterior
+from models.cells import Cells
+from models.network import SUBVOXELS
+from models.posteriors import POSTERIORS, HeadPosterior, Method
 
-HEAD = torch.randn(16, 5, generator=torch.Generator().manual_seed(0))
-STATE = {"directions": 0.1 * torch.randn(6, 16, 5, generator=torch.Generator().manual_seed(1))}
-"""What a bundle saves for every method: each takes what it needs."""
-
-
-@pytest.fixture(params=POSTERIORS)
-def posterior(request: pytest.FixtureRequest) -> HeadPosterior:
-    return POSTERIORS[request.param](HEAD, STATE)
+N_CLASSES, SIZE = 3, 3
+HEAD = 0.5 * torch.randn(SUBVOXELS * N_CLASSES, SIZE, generator=torch.Generator().manual_seed(0))
 
 
-def test_its_mean_is_the_head_that_it_was_built_from(posterior):
-    assert torch.equal(posterior.mean, HEAD)
+def _image(number: int) -> Cells:
+    """One of two images of each of six subjects, labelled by chance under HEAD."""
+    generator = torch.Generator().manual_seed(number)
+    features = torch.randn(SIZE, 60, generator=generator)
+    features[-1] = 1
+    p = torch.softmax((HEAD @ features).view(N_CLASSES, SUBVOXELS, -1), dim=0).permute(1, 2, 0)
+    classes = torch.multinomial(p.reshape(-1, N_CLASSES), 1, generator=generator).view(SUBVOXELS, -1)
+    return Cells(subject=f"subject {number // 2}", features=features, classes=classes, weight=torch.full((60,), 100.0))
+
+
+IMAGES = [_image(number) for number in range(12)]
+
+
+@pytest.fixture(params=POSTERIORS, scope="module")
+def method(request: pytest.FixtureRequest) -> Method:
+    return POSTERIORS[request.param]
+
+
+@pytest.fixture(scope="module")
+def posterior(method: Method) -> HeadPosterior:
+    return method.fit(HEAD, IMAGES)
+
+
+def test_it_is_fitted_near_the_head_from_which_the_labels_were_drawn(posterior):
+    assert posterior.mean.shape == HEAD.shape
+    assert float((posterior.mean - HEAD).abs().mean()) < 0.3
+
+
+def test_the_same_cells_fit_the_same_posterior_whatever_was_drawn_from_torch_before(method, posterior):
+    torch.manual_seed(1)
+
+    torch.testing.assert_close(method.fit(HEAD, IMAGES).mean, posterior.mean)
+
+
+def test_it_comes_back_from_its_state(method, posterior):
+    again = method.load(posterior.state)
+
+    assert torch.equal(again.mean, posterior.mean)
+    assert torch.equal(again.sample(4, seed=2), posterior.sample(4, seed=2))
+
+
+def test_its_state_divided_by_a_temperature_is_the_posterior_divided_by_it(method, posterior):
+    cooler = method.load({key: value / 2 for key, value in posterior.state.items()})
+
+    torch.testing.assert_close(cooler.sample(4, seed=2), posterior.sample(4, seed=2) / 2)
 
 
 @pytest.mark.parametrize("n", [1, 2, 31, 32])
@@ -54,4 +93,4 @@ def test_the_mean_of_many_heads_is_near_its_mean(posterior):
 
     error = (samples.mean(dim=0) - posterior.mean).abs()
 
-    assert bool((error <= 4 * samples.std(dim=0) / n**0.5 + 1e-6).all())
+    assert bool((error <= 5 * samples.std(dim=0) / n**0.5 + 1e-6).all())
