@@ -25,6 +25,7 @@ from pipelines.preprocess import Conformed, conform, to_scanner_grid
 from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, TISSUES
 from triage.case import Volume
 from triage.errors import TriageError
+from triage.findings import FINDINGS
 from triage.verdict import BundleId, Prediction, Step
 
 SAMPLES = 32
@@ -102,6 +103,7 @@ class BundleEngine:
             conflict=anatomy.conflict,
             volumes_mm3=result.volumes.numpy(),
             pairwise_dice=result.pairwise_dice,
+            finding_samples=np.zeros((0, len(FINDINGS))),
             feature_distance=self._feature_distance(features, coarse),
             atlas_log_bayes_factor=anatomy.log_bayes_factor,
             prior_entropy_share=result.entropy_before_prior - _mean_inside(entropy, labels),

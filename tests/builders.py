@@ -20,6 +20,7 @@ from triage.anatomy import LESION, N_CLASSES
 from triage.case import Case, Format, NotChosen, RefusedInput, Series, SourceFile, Volume, Weighting
 from triage.dicom.write import write_classic_series, write_enhanced_series
 from triage.errors import Code
+from triage.findings import FINDINGS
 from triage.verdict import (
     BundleId,
     Place,
@@ -209,6 +210,12 @@ def volumes_of(labels: NDArray[np.uint8], *, samples: int = 16, seed: int = 0) -
     return np.where(present, 1000 * ml * np.exp(spread * draws), 0.0)
 
 
+def finding_samples(most_like: str = "normal", *, samples: int = 64, seed: int = 0) -> NDArray[np.float64]:
+    """(S, K) probabilities of which the named finding has about four fifths in every sample."""
+    favoured = np.array([28.0 if f.key == most_like else 2.0 for f in FINDINGS])
+    return np.random.default_rng(seed).dirichlet(favoured, samples)
+
+
 def a_prediction(labels: NDArray[np.uint8] | None = None, volume: Volume | None = None, **changes: Any) -> Prediction:
     """The posterior predictive of the phantom, conformed and on the grid of the volume."""
     labels = phantom_labels() if labels is None else labels
@@ -226,6 +233,7 @@ def a_prediction(labels: NDArray[np.uint8] | None = None, volume: Volume | None 
         conflict=(0.1 * entropy).astype(np.float32),
         volumes_mm3=volumes_of(labels),
         pairwise_dice=0.94,
+        finding_samples=finding_samples(),
         feature_distance=1.3,
         atlas_log_bayes_factor=0.12,
         prior_entropy_share=0.03,

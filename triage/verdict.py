@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from triage.anatomy import N_CLASSES
 from triage.case import Case, RefusedInput, Volume
+from triage.findings import FINDINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class Prediction:
     conflict: (X, Y, Z) float32, nats, - log Z of the anatomical prior; larger is further from what anatomy expects.
     volumes_mm3: (S, C) float64, volume of each class in each of S posterior samples.
     pairwise_dice: mean soft Dice over pairs of posterior samples, [0, 1].
+    finding_samples: (S, K) float64, probability of each of FINDINGS under each of S posterior samples; S is 0 when the
+        bundle has no classifier.
     feature_distance: Mahalanobis distance of the pooled trunk features from training, in SDs.
     atlas_log_bayes_factor: nats per brain voxel, atlas at this pose against the pose-blurred atlas.
     prior_entropy_share: mean entropy before minus after the prior over the brain, nats.
@@ -48,6 +51,7 @@ class Prediction:
     conflict: NDArray[np.float32]
     volumes_mm3: NDArray[np.float64]
     pairwise_dice: float
+    finding_samples: NDArray[np.float64]
     feature_distance: float
     atlas_log_bayes_factor: float
     prior_entropy_share: float
@@ -65,6 +69,8 @@ class Prediction:
             raise ValueError(f"the conformed maps must share one 3D shape, got {[a.shape for a in maps]}")
         if self.volumes_mm3.ndim != 2 or self.volumes_mm3.shape[1] != N_CLASSES:
             raise ValueError(f"volumes_mm3 must be (samples, {N_CLASSES}), got {self.volumes_mm3.shape}")
+        if self.finding_samples.ndim != 2 or self.finding_samples.shape[1] != len(FINDINGS):
+            raise ValueError(f"finding_samples must be (samples, {len(FINDINGS)}), got {self.finding_samples.shape}")
         if self.scanner_labels.shape != self.scanner_entropy.shape:
             raise ValueError("scanner_labels and scanner_entropy must share the scanner's grid")
 

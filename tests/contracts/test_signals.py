@@ -20,6 +20,7 @@ from tests.triage.gate.scenes import (
     signals_of,
 )
 from triage.anatomy import BRAIN, N_CLASSES
+from triage.findings import FINDINGS
 from triage.gate.rules import WORDING
 from triage.gate.signals import FAR_MM, PATCH_MM, SIGNALS, Evidence
 from triage.verdict import Prediction
@@ -46,6 +47,7 @@ WORSE: dict[str, Callable[[Prediction], Prediction]] = {
     "focal_conflict": lambda p: replace(p, conflict=p.conflict + np.float32(0.1)),
     "feature_density": lambda p: replace(p, feature_distance=p.feature_distance + 1),
     "input_quality": lambda p: replace(p, quality={**p.quality, "snr": 2.0}),
+    "finding_entropy": lambda p: replace(p, finding_samples=np.full_like(p.finding_samples, 1 / len(FINDINGS))),
 }
 """For every signal, a change of the prediction that it must see."""
 
@@ -138,6 +140,7 @@ def test_no_signal_raises_whatever_the_numbers(
         conflict=np.full(shape, bad, np.float32),
         volumes_mm3=np.full((samples, N_CLASSES), bad),
         pairwise_dice=bad,
+        finding_samples=np.full((samples, len(FINDINGS)), bad),
         feature_distance=bad,
         atlas_log_bayes_factor=bad,
         quality=quality,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from triage.case import Weighting
 from triage.errors import TriageError
-from triage.gate.signals import FAR_MM, SIGNALS
+from triage.gate.signals import FAR_MM, NOT_IN_EVERY_BUNDLE, SIGNALS
 
 FILE = "operating_point.json"
 VERSION = 1
@@ -41,8 +41,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OperatingPoint:
-    """limits: one for every signal. score_limit: accepted is a score at or under it. usual_entropy: see `Evidence`.
+    """limits: one for every signal that the bundle gives. score_limit: accepted is a score at or under it.
 
+    usual_entropy: see `Evidence`.
     weightings, youngest_years: the population that the limits speak for; others go to a human.
     promise: in a reader's words. certified: whether a guarantee was tested on calibration cases.
     """
@@ -56,7 +57,7 @@ class OperatingPoint:
     promise: str
 
     def __post_init__(self) -> None:
-        if set(self.limits) != set(SIGNALS):
+        if not set(SIGNALS) - NOT_IN_EVERY_BUNDLE <= set(self.limits) <= set(SIGNALS):
             raise ValueError(f"limits are needed for {sorted(SIGNALS)}, got {sorted(self.limits)}")
         if self.usual_entropy.shape != (FAR_MM + 1,) or not np.isfinite(self.usual_entropy).all():
             raise ValueError(f"usual_entropy must be {FAR_MM + 1} finite values, got {self.usual_entropy.tolist()}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from triage.anatomy import structure_name
 from triage.case import Case, RefusedInput
+from triage.findings import NOT_ASSESSABLE, findings, most_like
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 from triage.gate.signals import SIGNALS, Evidence
 from triage.verdict import Place, Prediction, Reason, Route, SignalReading, Verdict
@@ -72,6 +73,11 @@ WORDING: Mapping[str, Wording] = {
         meaning="The brain is cut off by the field of view, the slices are thick, or the image is noisy.",
         action="Check the coverage of the brain; rescan, or choose another series.",
     ),
+    "finding_entropy": Wording(
+        title="Unclear pattern",
+        meaning="It is unclear whether the brain looks normal, or which abnormal pattern it resembles.",
+        action="Read the images for an abnormality; the pattern shown is for research only.",
+    ),
 }
 
 
@@ -90,10 +96,10 @@ class ThresholdGate:
         """Signals, parts, score, route. A signal or score that is not a number never passes."""
         point = self.operating_point
         evidence = Evidence(prediction=prediction, usual_entropy=point.usual_entropy)
-        readings = tuple(_reading(name, evidence, point) for name in SIGNALS)
+        readings = tuple(r for name in SIGNALS if (r := _reading(name, evidence, point)) is not None)
         score = sum(r.part for r in readings)
         within = score <= point.score_limit  # NaN is not within any limit
-        reasons = (*_outside(case, point), *(() if within else _reasons(readings, point)))
+        reasons = (*_outside(case, prediction, point), *(() if within else _reasons(readings, point)))
         return Verdict(
             route=Route.HUMAN_REVIEW if reasons else Route.ACCEPTED,
             score=score,
@@ -128,10 +134,19 @@ def refuse(refused: RefusedInput) -> Verdict:
     )
 
 
-def _reading(name: str, evidence: Evidence, point: OperatingPoint) -> SignalReading:
+def _reading(name: str, evidence: Evidence, point: OperatingPoint) -> SignalReading | None:
+    """None for a signal that the bundle neither limits nor gives; one with a value and no limit never passes."""
     value = SIGNALS[name](evidence)
-    limit = point.limits[name]
-    return SignalReading(name=name, title=WORDING[name].title, value=value, limit=limit.limit, part=limit.part(value))
+    limit = point.limits.get(name)
+    if limit is None and math.isnan(value):
+        return None
+    return SignalReading(
+        name=name,
+        title=WORDING[name].title,
+        value=value,
+        limit=limit.limit if limit else math.nan,
+        part=limit.part(value) if limit else math.nan,
+    )
 
 
 def _reasons(readings: tuple[SignalReading, ...], point: OperatingPoint) -> tuple[Reason, ...]:
@@ -141,7 +156,7 @@ def _reasons(readings: tuple[SignalReading, ...], point: OperatingPoint) -> tupl
     return tuple(
         Reason(
             signal=r.name,
-            text=WORDING[r.name].meaning if not math.isnan(r.value) else "This signal could not be computed.",
+            text=WORDING[r.name].meaning if not math.isnan(r.part) else "This signal could not be computed.",
             value=r.value,
             limit=r.limit,
             part=r.part,
@@ -151,7 +166,7 @@ def _reasons(readings: tuple[SignalReading, ...], point: OperatingPoint) -> tupl
     )
 
 
-def _outside(case: Case, point: OperatingPoint) -> tuple[Reason, ...]:
+def _outside(case: Case, prediction: Prediction, point: OperatingPoint) -> tuple[Reason, ...]:
     """Reasons that stand outside the score: the case is not of the population that the limits speak for."""
     series = case.structural
     reasons = []
@@ -161,6 +176,9 @@ def _outside(case: Case, point: OperatingPoint) -> tuple[Reason, ...]:
         reasons.append(_rule("contrast", f"The limits were set for {known}; this is {seen}."))
     if series.age_years is not None and not series.age_years >= point.youngest_years:
         reasons.append(_rule("age", f"The limits were set for ages from {point.youngest_years:g} years."))
+    likely = most_like(findings(prediction.finding_samples))
+    if likely is not None and likely.key == NOT_ASSESSABLE.key:
+        reasons.append(_rule(likely.key, "The scan looks most like one that cannot be assessed."))
     return tuple(reasons)
 
 

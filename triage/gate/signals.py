@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from triage.anatomy import BRAIN, LESION
+from triage.findings import predictive_entropy
 from triage.verdict import Prediction
 
 PATCH_MM = 10
@@ -160,6 +161,11 @@ def input_quality(e: Evidence) -> float:
     return _of_brain(e, float(np.max(terms)))
 
 
+def finding_entropy(e: Evidence) -> float:
+    """u9: predictive entropy over what the scan looks most like, nats."""
+    return _of_brain(e, predictive_entropy(e.prediction.finding_samples))
+
+
 Signal = Callable[[Evidence], float]
 
 SIGNALS: Mapping[str, Signal] = {
@@ -172,7 +178,10 @@ SIGNALS: Mapping[str, Signal] = {
     "focal_conflict": focal_conflict,
     "feature_density": feature_density,
     "input_quality": input_quality,
+    "finding_entropy": finding_entropy,
 }
+NOT_IN_EVERY_BUNDLE = frozenset({"finding_entropy"})
+"""A bundle without a classifier has no limit for it, and its cases no value."""
 
 
 def _patch_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

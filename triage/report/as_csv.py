@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triage.anatomy import STRUCTURES, TISSUES
+from triage.findings import FINDINGS
 from triage.report.summary import DecidedCase, reason_titles
 from triage.report.text import visible
 
@@ -30,7 +31,8 @@ def write_cases_csv(cases: Sequence[DecidedCase], path: Path) -> None:
 def _header() -> list[str]:
     unit = {"brain_parenchymal_fraction": ""}
     measured = [f"{key}{unit.get(key, '_ml')}{end}" for key in MEASURED for end in ("", "_low", "_high")]
-    return ["case", "route", "score", "limit", "reasons", "code", "action", "structure", *measured, "bundle", "seconds"]
+    first = ["case", "route", "score", "limit", "reasons", "code", "action", "structure"]
+    return [*first, "pattern_most_like", *(f"p_{f.key}" for f in FINDINGS), *measured, "bundle", "seconds"]
 
 
 def _row(case: DecidedCase) -> list[Cell]:
@@ -39,6 +41,7 @@ def _row(case: DecidedCase) -> list[Cell]:
     for key in MEASURED:
         row = case.measurements.get(key)
         measured += [row.value, row.low, row.high] if row else [None, None, None]
+    probability = {f.key: f.probability for f in case.findings}
     return [
         case.pseudonym,
         verdict.route.value,
@@ -48,6 +51,8 @@ def _row(case: DecidedCase) -> list[Cell]:
         case.refusal.code.value if case.refusal else None,
         verdict.action,
         verdict.place.structure if verdict.place else None,
+        case.most_like.key if case.most_like else None,
+        *(probability.get(f.key) for f in FINDINGS),
         *measured,
         case.bundle.digest,
         case.seconds,

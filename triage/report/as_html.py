@@ -59,7 +59,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "measured": measured, "duration": duration}
+    environment.filters |= {"number": number, "measured": measured, "duration": duration, "percent": percent}
     environment.globals |= {
         "panels": panels,
         "thumbnail": thumbnail,
@@ -87,6 +87,15 @@ def measured(value: float, unit: str) -> str:
     if value == 0:
         return "0"
     return number(value, 1 if abs(value) >= 10 else 2)
+
+
+def percent(probability: float) -> str:
+    """A probability in whole percent, never a certainty."""
+    if not math.isfinite(probability):
+        return "not a number"
+    if probability < 0.005:
+        return "<1\N{NO-BREAK SPACE}%"
+    return f"{100 * probability:.0f}\N{NO-BREAK SPACE}%" if probability < 0.995 else ">99\N{NO-BREAK SPACE}%"
 
 
 def duration(seconds: float) -> str:

@@ -12,11 +12,12 @@ import numpy as np
 
 from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.case import Case, NotChosen, RefusedInput, Series
+from triage.findings import findings
 from triage.measurements import measure
 from triage.verdict import Prediction, Report, Verdict
 
 REPORT = "report.json"
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 OLDEST_STATED_AGE = 90
 """Ages of 90 and over are stated as 90. Source: HIPAA Safe Harbor, 45 CFR 164.514(b)(2)(i)(C)."""
 
@@ -50,6 +51,7 @@ def contents(report: Report) -> dict[str, Any]:
         "refusal": _refusal(report.case) if isinstance(report.case, RefusedInput) else None,
         "verdict": _verdict(report.verdict),
         "measurements": [asdict(row) for row in measure(prediction.volumes_mm3)] if prediction else [],
+        "findings": [asdict(row) for row in findings(prediction.finding_samples)] if prediction else [],
         "uncertainty": _uncertainty(prediction) if prediction else None,
         "processing": _processing(prediction) if prediction else None,
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from triage.case import RefusedInput
 from triage.errors import Code
+from triage.findings import NORMAL, FindingProbability, most_like
 from triage.measurements import Measurement
 from triage.report.as_json import REPORT, SCHEMA_VERSION
 from triage.verdict import BundleId, Place, Reason, Route, SignalReading, Verdict
@@ -27,8 +28,14 @@ class DecidedCase:
     verdict: Verdict
     bundle: BundleId
     measurements: Mapping[str, Measurement]
+    findings: tuple[FindingProbability, ...]
     refusal: RefusedInput | None
     document: Mapping[str, Any]
+
+    @property
+    def most_like(self) -> FindingProbability | None:
+        """The most probable finding, None when none was told."""
+        return most_like(self.findings)
 
     @property
     def seconds(self) -> float:
@@ -63,6 +70,11 @@ class RunSummary:
     @property
     def accepted(self) -> tuple[DecidedCase, ...]:
         return self.routed(Route.ACCEPTED)
+
+    @property
+    def accepted_not_normal(self) -> tuple[DecidedCase, ...]:
+        """Accepted cases that look most like something other than normal."""
+        return tuple(c for c in self.accepted if c.most_like is not None and c.most_like.key != NORMAL.key)
 
     @property
     def flagged(self) -> tuple[DecidedCase, ...]:
@@ -112,6 +124,7 @@ def load_case(folder: Path) -> DecidedCase:
         verdict=_verdict(document["verdict"]),
         bundle=BundleId(**document["bundle"]),
         measurements={row.key: row for row in rows},
+        findings=tuple(_finding(row) for row in document.get("findings", ())),  # none before version 1.1
         refusal=_refusal(document),
         document=document,
     )
@@ -142,6 +155,10 @@ def _place(written: Mapping[str, Any]) -> Place:
 
 def _measurement(written: Mapping[str, Any]) -> Measurement:
     return Measurement(**_numbers(written, "value", "low", "high"))
+
+
+def _finding(written: Mapping[str, Any]) -> FindingProbability:
+    return FindingProbability(**_numbers(written, "probability", "low", "high"))
 
 
 def _refusal(document: Mapping[str, Any]) -> RefusedInput | None:

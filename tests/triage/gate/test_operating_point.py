@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from triage.errors import TriageError
 from triage.gate.operating_point import FILE, VERSION, Limit, read_operating_point
 from triage.gate.rules import load_gate
-from triage.gate.signals import FAR_MM, SIGNALS
+from triage.gate.signals import FAR_MM, NOT_IN_EVERY_BUNDLE, SIGNALS
 
 Found = dict[str, Any]
 
@@ -58,7 +58,7 @@ def with_limit(name: str, limit: object) -> Callable[[Found], object]:
 
 DAMAGED: dict[str, Callable[[Found], object]] = {
     **{f"no {key}": without(key) for key in a_point()},
-    **{f"no limit for {name}": limits_without(name) for name in SIGNALS},
+    **{f"no limit for {name}": limits_without(name) for name in set(SIGNALS) - NOT_IN_EVERY_BUNDLE},
     "a limit for an unknown signal": with_limit("mood", {"typical": 0, "limit": 1}),
     "a limit that is not a number": with_limit("worst_patch", {"typical": 0, "limit": math.nan}),
     "an infinite limit": with_limit("worst_patch", {"typical": 0, "limit": math.inf}),

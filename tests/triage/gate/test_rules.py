@@ -25,6 +25,7 @@ from tests.triage.gate.scenes import (
 from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES
 from triage.case import Weighting
 from triage.errors import Code
+from triage.findings import FINDINGS
 from triage.gate.operating_point import Limit
 from triage.gate.rules import WORDING, refuse
 from triage.gate.signals import SIGNALS
@@ -44,6 +45,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "focal_conflict": {"conflict": NAN_MAP},
     "feature_density": {"feature_distance": math.nan},
     "input_quality": {"quality": {}},
+    "finding_entropy": {"finding_samples": np.full((4, len(FINDINGS)), np.nan)},
 }
 """For every signal, a prediction from which it cannot be computed."""
 
@@ -240,7 +242,7 @@ def test_reasons_stand_worst_first_and_small_parts_are_not_named() -> None:
 
 def test_many_small_doubts_flag_together_and_the_largest_is_named() -> None:
     limits = {name: Limit(typical=value - 0.15, limit=value + 0.85) for name, value in good_signals().items()}
-    verdict = a_gate(limits=limits).decide(a_case(), a_small_prediction())  # nine parts of 0.15: 1.35 over 1
+    verdict = a_gate(limits=limits).decide(a_case(), a_small_prediction())  # ten parts of 0.15: 1.5 over 1
 
     assert_a_human_looks(verdict)
     assert all(reading.part == pytest.approx(0.15) for reading in verdict.signals)
