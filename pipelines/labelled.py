@@ -1,10 +1,9 @@
 """Labelled scans ready to measure on: conformed, with the trunk's features, each computed once and kept on disk."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,16 +12,24 @@ from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.runtime import Runner
-from pipelines.evaluate import NEUROMORPHOMETRICS, Scan, read_nifti
+from pipelines.degrade import DEGRADATIONS, LEVELS, labels_fit
 from pipelines.preprocess import Conformed, conform
+from pipelines.scans import Scan, read_classes, read_nifti
 from triage.case import Volume
+from triage.errors import Refusal
+
+COPIES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Labelled:
-    """features: (F, I, J, K) float32, cells of 2 mm. classes: (X, Y, Z) uint8 on the conformed grid, or None."""
+    """features: (F, I, J, K) float32, cells of 2 mm. classes: (X, Y, Z) uint8 on the conformed grid, or None.
+
+    damage: what was done to the scan, such as "noise 3"; empty for the scan as it is.
+    """
 
     scan: Scan
+    damage: str = ""
     conformed: Conformed
     features: Tensor
     classes: NDArray[np.uint8] | None
@@ -31,21 +38,30 @@ class Labelled:
 def labelled(scans: Iterable[Scan], runner: Runner, cache: Path | None = None) -> Iterator[Labelled]:
     """Every scan as it is on disk, in order. cache: a folder for this trunk's features (half precision)."""
     for scan in scans:
-        kept = cache / f"{scan.name}.npz" if cache else None
-        if kept is not None and kept.is_file():
-            yield _read(scan, kept)
+        yield _kept(scan, "", lambda scan=scan: read_nifti(scan.t1), runner, cache)  # type: ignore[misc]
+
+
+def damaged(scans: Sequence[Scan], runner: Runner, cache: Path | None = None) -> Iterator[tuple[Volume, Labelled]]:
+    """COPIES damaged copies of every scan: all kinds that leave the labels in place, each at all levels in turn.
+
+    What preprocessing refuses is left out.
+    """
+    kinds = [kind for kind in DEGRADATIONS if labels_fit(kind)]
+    for number, scan in enumerate(scan for scan in scans for _ in range(COPIES)):
+        kind, level = kinds[number % len(kinds)], LEVELS[number % len(LEVELS)]
+        volume = DEGRADATIONS[kind](read_nifti(scan.t1), level, np.random.default_rng(number))
+        try:
+            yield volume, _kept(scan, f"{kind} {level}", lambda volume=volume: volume, runner, cache)  # type: ignore[misc]
+        except Refusal:
             continue
-        one = label(scan, read_nifti(scan.t1), runner)
-        if kept is not None:
-            _write(one, kept)
-        yield one
 
 
-def label(scan: Scan, volume: Volume, runner: Runner) -> Labelled:
-    """A volume on the grid of the scan's labels, such as the scan itself or a degraded copy."""
+def label(scan: Scan, volume: Volume, runner: Runner, damage: str = "") -> Labelled:
+    """A volume on the grid of the scan's labels, such as the scan itself or a damaged copy."""
     conformed = conform(volume)
     features = runner(torch.from_numpy(conformed.image))
-    return Labelled(scan=scan, conformed=conformed, features=features, classes=_classes(scan, conformed))
+    classes = None if scan.labels is None else _classes(scan.labels, conformed)
+    return Labelled(scan=scan, damage=damage, conformed=conformed, features=features, classes=classes)
 
 
 def by_cell(volume: NDArray[np.uint8]) -> Tensor:
@@ -55,15 +71,22 @@ def by_cell(volume: NDArray[np.uint8]) -> Tensor:
     return split.reshape(SUBVOXELS, -1)
 
 
-def _classes(scan: Scan, conformed: Conformed) -> NDArray[np.uint8] | None:
+def _classes(labels: Path, conformed: Conformed) -> NDArray[np.uint8]:
     """Classes on the conformed grid by nearest neighbour, 0 outside."""
-    if scan.labels is None:
-        return None
-    image = nib.load(scan.labels)
-    truth = NEUROMORPHOMETRICS[np.asarray(image.dataobj).astype(np.int64)]
-    index = np.linalg.inv(image.affine) @ conformed.affine
+    truth, affine = read_classes(labels)
+    index = np.linalg.inv(affine) @ conformed.affine
     moved = ndimage.affine_transform(truth, index[:3, :3], index[:3, 3], conformed.image.shape, order=0)
     return np.asarray(moved, np.uint8)
+
+
+def _kept(scan: Scan, damage: str, volume: Callable[[], Volume], runner: Runner, cache: Path | None) -> Labelled:
+    path = cache / f"{' '.join([scan.name, damage]).strip().replace(' ', '.')}.npz" if cache else None
+    if path is not None and path.is_file():
+        return _read(scan, damage, path)
+    one = label(scan, volume(), runner, damage)
+    if path is not None:
+        _write(one, path)
+    return one
 
 
 def _write(one: Labelled, path: Path) -> None:
@@ -76,7 +99,7 @@ def _write(one: Labelled, path: Path) -> None:
     np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
-def _read(scan: Scan, path: Path) -> Labelled:
+def _read(scan: Scan, damage: str, path: Path) -> Labelled:
     with np.load(path) as kept:
         x, y, z = (int(n) for n in kept["extent"])
         conformed = Conformed(
@@ -88,4 +111,4 @@ def _read(scan: Scan, path: Path) -> Labelled:
         )
         classes = kept["classes"] if "classes" in kept.files else None
         features = torch.from_numpy(kept["features"].astype(np.float32))
-    return Labelled(scan=scan, conformed=conformed, features=features, classes=classes)
+    return Labelled(scan=scan, damage=damage, conformed=conformed, features=features, classes=classes)

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from pipelines.run import find_cases
 from pipelines.run_case import Tools, run_case
 from pipelines.sample import make_sample_inbox
 from pipelines.settings import Settings
+from pipelines.turns import in_turns, seconds
 from triage.case import Volume
 from triage.gate.rules import load_gate, refuse
 from triage.intake import read_volume
@@ -45,27 +45,10 @@ Times on a shared machine are noisy; each pair below was measured in turns, so i
 """
 
 
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median wall time."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def in_turns(first: Callable[[], object], second: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median wall times of two pieces of work, measured alternately after one warm-up each."""
-    first(), second()
-    pairs = [(seconds(first, 1), seconds(second, 1)) for _ in range(repeats)]
-    return statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
-
-
 def process_seconds(arguments: list[str]) -> float:
     """Best of three wall times of a fresh Python process."""
     command = [sys.executable, *arguments]
-    return min(seconds(lambda: subprocess.run(command, check=True, capture_output=True), 1) for _ in range(3))  # noqa: S603
+    return min(seconds(lambda: subprocess.run(command, check=True, capture_output=True)) for _ in range(3))  # noqa: S603
 
 
 def timed_case(inbox: Path, place: Path, engine: BundleEngine) -> list[tuple[str, float]]:
@@ -94,7 +77,7 @@ def bench_case(inbox: Path, place: Path, engine: BundleEngine) -> dict[str, Any]
     }
 
 
-def bench_pairs(engine: BundleEngine, volume: Volume) -> dict[str, tuple[float, float]]:
+def bench_pairs(engine: BundleEngine, volume: Volume) -> dict[str, tuple[float, ...]]:
     """The two ratios of the design's budget, each pair measured in turns: seconds of the first and the second."""
     conformed = conform(volume)
     image = torch.from_numpy(conformed.image)
@@ -103,11 +86,11 @@ def bench_pairs(engine: BundleEngine, volume: Volume) -> dict[str, tuple[float, 
     mean = engine.model.posterior.mean
     many = engine.model.posterior.sample(SAMPLES, seed=0)
     return {
-        "trunk": in_turns(lambda: reference(image), lambda: fast(image), REPEATS),
+        "trunk": in_turns(lambda: reference(image), lambda: fast(image), repeats=REPEATS),
         "samples": in_turns(
             lambda: predict(augment(fast(image)), mean, many, ratio, BRAIN_CLASSES),
             lambda: predict(augment(fast(image)), mean, many[:0], ratio, BRAIN_CLASSES),
-            REPEATS,
+            repeats=REPEATS,
         ),
     }
 

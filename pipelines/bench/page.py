@@ -3,16 +3,19 @@
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.markdown import figure, table
 from pipelines.settings import SHIPPED_BUNDLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+__all__ = ["COLOURS", "Bench", "Inputs", "Results", "bar_line", "figure", "plot", "produce", "run", "table"]
 
 Results = Mapping[str, Any]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -81,22 +84,6 @@ def run(benches: Sequence[Bench], arguments: Sequence[str] | None = None) -> Non
     inputs = None if args.rewrite else Inputs(data=args.data, cache=args.cache, bundle=args.bundle)
     for bench in benches:
         print(produce(bench, inputs, args.pages), flush=True)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; floats as `figure` shows them."""
-    lines = [header, ["---"] * len(header), *([figure(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def figure(value: object, digits: int = 3) -> str:
-    """A float with so many decimals, without the zero before the point below 1; a dash for what was not measured."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    if not isinstance(value, float):
-        return str(value)
-    shown = f"{value:.{digits}f}"
-    return shown.replace("0.", ".", 1) if shown.startswith(("0.", "-0.")) else shown
 
 
 @contextmanager

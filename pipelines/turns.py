@@ -1,0 +1,23 @@
+"""Wall times of pieces of work, measured in turns: on a shared machine only ratios of such times mean something."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+
+def seconds(work: Callable[[], object], repeats: int = 1) -> float:
+    """Median wall time."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def in_turns(*work: Callable[[], object], repeats: int) -> tuple[float, ...]:
+    """Median wall time of each piece, after one warm-up each."""
+    for piece in work:
+        piece()
+    rounds = [[seconds(piece) for piece in work] for _ in range(repeats)]
+    return tuple(statistics.median(times) for times in zip(*rounds, strict=True))
