@@ -11,18 +11,22 @@ from numpy.typing import NDArray
 CLASS_OF: Mapping[int, int] = {
     24: 1,
     3: 2, 42: 2,
-    2: 3, 41: 3, 30: 3, 62: 3, 85: 1,
-    10: 4, 49: 4, 11: 4, 50: 4, 12: 4, 51: 4, 13: 4, 52: 4, 26: 4, 58: 4, 25: 11, 57: 11,
+    2: 3, 41: 3, 30: 3, 62: 3, 251: 3, 252: 3, 253: 3, 254: 3, 255: 3, 85: 1,
+    10: 4, 49: 4, 11: 4, 50: 4, 12: 4, 51: 4, 13: 4, 52: 4, 26: 4, 58: 4, 25: 11, 57: 11, 77: 11,
     17: 5, 53: 5, 18: 5, 54: 5,
-    4: 6, 43: 6, 5: 6, 44: 6,
+    4: 6, 43: 6, 5: 6, 44: 6, 31: 6, 63: 6, 136: 6, 137: 6, 163: 6, 164: 6,
     14: 7, 15: 7, 72: 7,
     8: 8, 47: 8,
     7: 9, 46: 9,
     16: 10, 28: 10, 60: 10,
 }  # fmt: skip
-"""FreeSurfer id -> class of the network; every other id is background (skull, scalp, eyes, vessels, sinuses)."""
+"""FreeSurfer id -> class of the network; every other id is background (skull, scalp, eyes, vessels, sinuses).
 
-EXTRA_CEREBRAL_FROM = 100
+SynthSeg's 136, 137, 163 and 164 lie within the lateral ventricles, where FreeSurfer has the choroid plexus (31, 63).
+"""
+
+HEALTHY_OF: Mapping[int, int] = {25: 2, 57: 41, 77: 2}
+"""Id of a lesion -> id of the tissue that it is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,13 +19,15 @@ FREESURFER = {
     47: "Right-Cerebellum-Cortex", 49: "Right-Thalamus", 50: "Right-Caudate", 51: "Right-Putamen",
     52: "Right-Pallidum", 53: "Right-Hippocampus", 54: "Right-Amygdala", 57: "Right-Lesion",
     58: "Right-Accumbens-area", 60: "Right-VentralDC", 62: "Right-vessel", 72: "5th-Ventricle", 85: "Optic-Chiasm",
+    31: "Left-choroid-plexus", 63: "Right-choroid-plexus", 77: "WM-hypointensities", 251: "CC_Posterior",
+    252: "CC_Mid_Posterior", 253: "CC_Central", 254: "CC_Mid_Anterior", 255: "CC_Anterior",
 }  # fmt: skip
 """Ids and names of FreeSurferColorLUT.txt."""
 CLASS_BY_NAME = {
-    r"^CSF|Optic": 1, r"Cerebral-Cortex": 2, r"Cerebral-White|vessel": 3,
-    r"Thalamus|Caudate|Putamen|Pallidum|Accumbens": 4, r"Hippocampus|Amygdala": 5, r"Lateral-Ventricle|Inf-Lat": 6,
+    r"^CSF|Optic": 1, r"Cerebral-Cortex": 2, r"Cerebral-White|vessel|^CC_": 3,
+    r"Thalamus|Caudate|Putamen|Pallidum|Accumbens": 4, r"Hippocampus|Amygdala": 5, r"Lateral-Ventricle|Inf-Lat|choroid": 6,
     r"(3rd|4th|5th)-Ventricle": 7, r"Cerebellum-Cortex": 8, r"Cerebellum-White": 9, r"Brain-Stem|VentralDC": 10,
-    r"Lesion": 11,
+    r"Lesion|hypointensities": 11,
 }  # fmt: skip
 
 
@@ -37,7 +39,12 @@ def test_a_structure_of_freesurfer_has_the_class_that_its_name_says(source, name
 
 
 def test_the_table_names_no_other_structure():
-    assert set(CLASS_OF) == set(FREESURFER)
+    assert set(CLASS_OF) == set(FREESURFER) | {136, 137, 163, 164}
+
+
+@pytest.mark.parametrize("table", [CLASS_OF, GROUP_OF], ids=["class", "contrast"])
+def test_synthsegs_ids_within_the_lateral_ventricles_are_choroid_plexus(table):
+    assert {table[source] for source in (136, 137, 163, 164)} == {table[31]}
 
 
 @pytest.mark.parametrize("table", [CLASS_OF, GROUP_OF], ids=["class", "contrast"])
@@ -45,7 +52,7 @@ def test_left_and_right_of_a_structure_share_their_row(table):
     right = {name.removeprefix("Right-"): source for source, name in FREESURFER.items() if name.startswith("Right-")}
     pairs = [(source, right[name[5:]]) for source, name in FREESURFER.items() if name.startswith("Left-")]
 
-    assert len(pairs) == 16
+    assert len(pairs) == 17
     assert all(table[a] == table[b] for a, b in pairs)
 
 

@@ -1,0 +1,78 @@
+"""Random numbers of one image, and the smooth fields made of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Key = TypeVar("Key", bound=str)
+
+
+class Draws:
+    """Random numbers for one image, all from one CPU generator.
+
+    Numbers are drawn on the CPU; fields on the image's own device, from a generator there that the first one seeds.
+    """
+
+    def __init__(self, generator: torch.Generator, device: torch.device | str = "cpu") -> None:
+        self.generator = generator
+        self.device = torch.device(device)
+        self._fields = generator
+        if self.device.type != "cpu":
+            seed = int(torch.randint(2**62, (), generator=generator))
+            self._fields = torch.Generator(self.device).manual_seed(seed)
+
+    def uniform(self, low: float, high: float) -> float:
+        """One number in [low, high)."""
+        return low + (high - low) * float(torch.rand((), generator=self.generator))
+
+    def log_uniform(self, low: float, high: float) -> float:
+        """One number in [low, high), its logarithm uniform."""
+        return math.exp(self.uniform(math.log(low), math.log(high)))
+
+    def uniforms(self, n: int, low: float, high: float) -> Tensor:
+        """(n,) numbers in [low, high), on the CPU."""
+        return low + (high - low) * torch.rand(n, generator=self.generator)
+
+    def chance(self, probability: float) -> bool:
+        """True with that probability."""
+        return self.uniform(0, 1) < probability
+
+    def below(self, n: int) -> int:
+        """One of 0 ... n - 1."""
+        return int(torch.randint(n, (), generator=self.generator))
+
+    def pick(self, weights: Mapping[Key, float]) -> Key:
+        """A key, each as often as its weight says."""
+        at = self.uniform(0, sum(weights.values()))
+        for key, weight in weights.items():
+            at -= weight
+            if at < 0:
+                return key
+        return next(reversed(weights))
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, on the device."""
+        return torch.randn(*shape, generator=self._fields, device=self.device)
+
+    def smooth(self, shape: Sequence[int], nodes: Sequence[int]) -> Tensor:
+        """(X, Y, Z) normal at `nodes` points an axis, trilinear between them."""
+        coarse = self.normal(1, 1, *[max(2, n) for n in nodes])
+        return functional.interpolate(coarse, size=list(shape), mode="trilinear", align_corners=True)[0, 0]
+
+
+def gaussian_blur(image: Tensor, sd: Sequence[float]) -> Tensor:
+    """Separable Gaussian blur of (X, Y, Z); sd in voxels along each axis, edges repeated."""
+    out = image[None, None]
+    for axis, s in enumerate(sd):
+        radius = math.ceil(3 * s)
+        places = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+        kernel = torch.exp(-(places**2) / (2 * s * s))
+        shape = [1, 1, *[len(kernel) if a == axis else 1 for a in range(3)]]
+        pad = [radius if a == axis else 0 for a in (2, 2, 1, 1, 0, 0)]
+        padded = functional.pad(out, pad, mode="replicate")
+        out = functional.conv3d(padded, (kernel / kernel.sum()).view(shape))
+    return out[0, 0]
