@@ -2,6 +2,7 @@
 
 LICENSE  configs/metadata.json  docs/README.md (the model card)
 models/network.safetensors  models/posterior.safetensors  models/density.safetensors  models/atlas.nii.gz
+models/classifier.safetensors (of findings; a bundle may come without)
 operating_point.json (the gate's)  SHA256SUMS
 """
 
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from models.classify import Classifier
 from models.density import FeatureDensity
 from models.network import SegmentationNet, Trunk
 from models.posteriors import POSTERIORS, HeadPosterior
@@ -29,6 +31,7 @@ NETWORK = "models/network.safetensors"
 POSTERIOR = "models/posterior.safetensors"
 DENSITY = "models/density.safetensors"
 ATLAS = "models/atlas.nii.gz"
+CLASSIFIER = "models/classifier.safetensors"
 
 
 class BundleError(Exception):
@@ -43,6 +46,7 @@ class Bundle:
     beta: exponent of the prior ratio. The posterior is already divided by the temperature; a state without
     a mean is that of the network's own head.
     """
+    findings: keys of the classifier's classes; none without a classifier.
 
     name: str
     version: str
@@ -55,6 +59,8 @@ class Bundle:
     beta: float
     density: FeatureDensity
 
+    findings: tuple[str, ...]
+    classifier: Classifier | None
 
 def load_bundle(folder: Path) -> Bundle:
     """Check every digest, then load. Raises BundleError."""
@@ -77,6 +83,7 @@ def load_bundle(folder: Path) -> Bundle:
         ) from error
     density = _read_tensors(folder, DENSITY)
     return Bundle(
+    findings = tuple(settings.get("findings", ()))
         name=metadata["name"],
         version=metadata["version"],
         digest=digest,
@@ -88,6 +95,8 @@ def load_bundle(folder: Path) -> Bundle:
         beta=float(settings["beta"]),
         density=FeatureDensity(mean=density["mean"], whitening=density["whitening"]),
     )
+        findings=findings,
+        classifier=_read_classifier(folder) if findings else None,
 
 
 def verify(folder: Path) -> str:
@@ -146,6 +155,15 @@ def _read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
         tensors = {key: value.float() for key, value in load_file(folder / name).items()}
     except SafetensorError as error:
         raise BundleError(f"{name} is not a safetensors file. Take the bundle from its source again.") from error
+def _read_classifier(folder: Path) -> Classifier:
+    if not (folder / CLASSIFIER).is_file():
+        raise BundleError(f"{METADATA} names findings, but there is no {CLASSIFIER}. Fit the classifier again.")
+    try:
+        return Classifier.from_state(_read_tensors(folder, CLASSIFIER))
+    except (KeyError, ValueError) as error:
+        raise BundleError(f"{CLASSIFIER} is not a classifier of findings. Fit the classifier again.") from error
+
+
     for key, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise BundleError(f"{key} in {name} is not finite throughout. Take the bundle from its source again.")

@@ -22,6 +22,7 @@ from models.priors.fusion import log_evidence, prior_ratio
 from models.priors.pose import EFFECTIVE_VOXELS, Pose, find_pose
 from models.runtime import Runner, make_runner
 from pipelines.preprocess import Conformed, conform, to_scanner_grid
+from pipelines.descriptors import describe
 from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, TISSUES
 from triage.case import Volume
 from triage.errors import TriageError
@@ -30,6 +31,7 @@ from triage.verdict import BundleId, Prediction, Step
 
 SAMPLES = 32
 EDGE_MM = 2
+FINDING_SAMPLES = 256
 BRAIN_CLASSES = torch.tensor([c in BRAIN for c in range(N_CLASSES)])
 """(C,) bool, classes over which brain means are taken."""
 DEVICES: Mapping[str, str] = {"auto": "auto", "cpu": "openvino", "reference": "torch", "cuda": "cuda"}
@@ -103,7 +105,7 @@ class BundleEngine:
             conflict=anatomy.conflict,
             volumes_mm3=result.volumes.numpy(),
             pairwise_dice=result.pairwise_dice,
-            finding_samples=np.zeros((0, len(FINDINGS))),
+            finding_samples=self._finding_samples(features, coarse, seed),
             feature_distance=self._feature_distance(features, coarse),
             atlas_log_bayes_factor=anatomy.log_bayes_factor,
             prior_entropy_share=result.entropy_before_prior - _mean_inside(entropy, labels),
@@ -170,6 +172,13 @@ class BundleEngine:
             Step(name="network", parameters={"runtime": self.device, "threads": torch.get_num_threads()}),
             Step(
                 name="pose",
+    def _finding_samples(self, features: Tensor, coarse: Tensor, seed: int) -> NDArray[np.float64]:
+        classifier = self.model.classifier
+        if classifier is None:
+            return np.zeros((0, len(FINDINGS)))
+        descriptors = describe(features[:, ::2, ::2, ::2], coarse)
+        return np.asarray(classifier.sample(descriptors, FINDING_SAMPLES, seed=seed).numpy())
+
                 parameters={
                     "method": "map_affine",
                     "log_posterior": round(pose.log_posterior, 3),
@@ -207,6 +216,11 @@ def load_engine(folder: Path, *, device: str = "auto", samples: int = SAMPLES) -
 class Clock:
     """Seconds of each stage of one case."""
 
+    if model.findings not in ((), tuple(f.key for f in FINDINGS)):
+        raise TriageError(
+            f"The bundle's findings {model.findings} are not those of this program.",
+            do="Fit the classifier again with this version.",
+        )
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from models.bundle import (
     ATLAS,
+    CLASSIFIER,
     DENSITY,
     METADATA,
     NETWORK,
@@ -26,6 +27,7 @@ from models.bundle import (
     write_metadata,
     write_tensors,
 )
+from models.classify import Classifier
 from models.network import SegmentationNet
 from models.priors.atlas import Atlas
 
@@ -83,6 +85,18 @@ def test_a_bundle_comes_back_as_it_was_written(sealed, network, atlas):
     assert bundle.density.distance(torch.tensor([3.0, 0, 0])) == pytest.approx(3 / 3**0.5)
     for name, value in network.trunk.state_dict().items():
         assert torch.equal(bundle.trunk.state_dict()[name], value.half().float()), name
+
+
+def test_the_training_prior_is_the_frequency_of_the_classes_to_the_fitted_exponent(folder):
+    metadata = json.loads((folder / METADATA).read_text())
+    metadata["brain_triage"]["training_prior_exponent"] = 0.5
+    write_metadata(folder / METADATA, metadata)
+    seal(folder)
+
+    bundle = load_bundle(folder)
+
+    expected = np.sqrt([0.25, 0.75])
+    np.testing.assert_allclose(bundle.training_prior, expected / expected.sum(), rtol=1e-6)
 
 
 def test_the_head_and_its_posterior_are_divided_by_the_temperature(sealed, network):
@@ -197,6 +211,49 @@ def test_a_posterior_that_this_version_does_not_know_is_refused(folder):
     seal(folder)
 
     with pytest.raises(BundleError, match=r"The posterior in .* does not fit this network"):
+        load_bundle(folder)
+
+
+def name_findings(folder: Path) -> None:
+    metadata = json.loads((folder / METADATA).read_text())
+    metadata["brain_triage"]["findings"] = ["normal", "ill"]
+    write_metadata(folder / METADATA, metadata)
+    seal(folder)
+
+
+def test_a_bundle_may_come_without_a_classifier(sealed):
+    bundle = load_bundle(sealed)
+
+    assert (bundle.findings, bundle.classifier) == ((), None)
+
+
+def test_a_classifier_comes_back_as_it_was_written(folder):
+    written = Classifier(
+        centre=torch.ones(3), scale=torch.full((3,), 2.0), weights=torch.zeros(2, 4), factor=torch.eye(8)
+    )
+    write_tensors(folder / CLASSIFIER, written.state)
+    name_findings(folder)
+
+    bundle = load_bundle(folder)
+
+    assert bundle.findings == ("normal", "ill")
+    assert bundle.classifier is not None
+    assert all(torch.equal(bundle.classifier.state[key], value) for key, value in written.state.items())
+
+
+def test_findings_without_a_classifier_are_refused(folder):
+    name_findings(folder)
+
+    with pytest.raises(BundleError, match=rf"names findings, but there is no {CLASSIFIER}"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("tensors", [{"weights": torch.zeros(2, 4)}, {"centre": torch.zeros(3)}])
+def test_a_classifier_that_is_not_whole_is_refused(folder, tensors):
+    write_tensors(folder / CLASSIFIER, tensors)
+    name_findings(folder)
+
+    with pytest.raises(BundleError, match=rf"{CLASSIFIER} is not a classifier of findings"):
         load_bundle(folder)
 
 

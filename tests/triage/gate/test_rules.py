@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import a_case, a_refused_input, a_series
+from tests.builders import a_case, a_refused_input, a_series, finding_samples
 from tests.triage.gate.scenes import (
     GOOD_QUALITY,
     SHAPE,
@@ -197,6 +197,42 @@ def test_a_contrast_agent_goes_to_a_human_however_good_the_score() -> None:
 
     assert_a_human_looks(verdict)
     assert verdict.reasons[0].text == "The limits were set for T1; this is T1 with contrast agent."
+
+
+def test_a_scan_that_looks_most_like_one_not_assessable_goes_to_a_human_however_good_the_score() -> None:
+    verdict = verdict_for(a_small_prediction(finding_samples=finding_samples("not_assessable")))
+
+    assert_a_human_looks(verdict)
+    assert verdict.score <= verdict.limit
+    assert verdict.reasons[0].text == "The scan looks most like one that cannot be assessed."
+
+
+@pytest.mark.parametrize("key", ["white_matter_lesions", "focal", "atrophy"])
+def test_a_pattern_that_is_not_normal_is_no_doubt_about_the_measurements(key: str) -> None:
+    assert verdict_for(a_small_prediction(finding_samples=finding_samples(key))).route is Route.ACCEPTED
+
+
+def test_a_bundle_without_a_classifier_is_not_asked_for_its_signal() -> None:
+    limits = {name: limit for name, limit in a_gate().operating_point.limits.items() if name != "finding_entropy"}
+    without = a_small_prediction(finding_samples=np.zeros((0, len(FINDINGS))))
+
+    verdict = a_gate(limits=limits).decide(a_case(), without)
+
+    assert verdict.route is Route.ACCEPTED
+    assert "finding_entropy" not in {reading.name for reading in verdict.signals}
+
+
+def test_a_classifier_for_which_no_limit_was_set_never_passes() -> None:
+    limits = {name: limit for name, limit in a_gate().operating_point.limits.items() if name != "finding_entropy"}
+
+    verdict = a_gate(limits=limits).decide(a_case(), a_small_prediction())
+
+    assert_a_human_looks(verdict)
+    assert [reason.signal for reason in verdict.reasons] == ["finding_entropy"]
+
+
+def test_a_limit_whose_classifier_gave_nothing_never_passes() -> None:
+    assert_a_human_looks(verdict_for(a_small_prediction(finding_samples=np.zeros((0, len(FINDINGS))))))
 
 
 @pytest.mark.parametrize(("age", "route"), [(17.9, "human_review"), (18.0, "accepted"), (math.nan, "human_review")])
