@@ -1,5 +1,7 @@
 """Labelled scans ready to measure on: conformed, with the trunk's features, each computed once and kept on disk."""
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +12,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from models.network import SUBVOXELS
+from models.network import SUBVOXELS, Trunk
 from models.runtime import Runner
-from pipelines.degrade import DEGRADATIONS, LEVELS, labels_fit
+from pipelines.degrade import DEGRADATIONS, LEVELS
 from pipelines.preprocess import Conformed, conform
 from pipelines.scans import Scan, read_classes, read_nifti
 from triage.case import Volume
 from triage.errors import Refusal
 
-COPIES = 4
+SEED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,19 +43,25 @@ def labelled(scans: Iterable[Scan], runner: Runner, cache: Path | None = None) -
         yield _kept(scan, "", lambda scan=scan: read_nifti(scan.t1), runner, cache)  # type: ignore[misc]
 
 
-def damaged(scans: Sequence[Scan], runner: Runner, cache: Path | None = None) -> Iterator[tuple[Volume, Labelled]]:
-    """COPIES damaged copies of every scan: all kinds that leave the labels in place, each at all levels in turn.
+def damaged(
+    scans: Iterable[Scan], kinds: Sequence[str], runner: Runner, cache: Path | None = None
+) -> Iterator[Labelled]:
+    """Copies of every scan with each kind of damage at all levels; what preprocessing refuses is left out."""
+    for scan, kind, level in itertools.product(scans, kinds, LEVELS):
 
-    What preprocessing refuses is left out.
-    """
-    kinds = [kind for kind in DEGRADATIONS if labels_fit(kind)]
-    for number, scan in enumerate(scan for scan in scans for _ in range(COPIES)):
-        kind, level = kinds[number % len(kinds)], LEVELS[number % len(LEVELS)]
-        volume = DEGRADATIONS[kind](read_nifti(scan.t1), level, np.random.default_rng(number))
+        def copy(scan: Scan = scan, kind: str = kind, level: int = level) -> Volume:
+            return DEGRADATIONS[kind](read_nifti(scan.t1), level, np.random.default_rng(SEED))
+
         try:
-            yield volume, _kept(scan, f"{kind} {level}", lambda volume=volume: volume, runner, cache)  # type: ignore[misc]
+            yield _kept(scan, f"{kind} {level}", copy, runner, cache)
         except Refusal:
             continue
+
+
+def features_folder(cache: Path, trunk: Trunk) -> Path:
+    """Where features of this very trunk are kept."""
+    digest = hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in trunk.state_dict().values()))
+    return cache / f"features-{digest.hexdigest()[:12]}"
 
 
 def label(scan: Scan, volume: Volume, runner: Runner, damage: str = "") -> Labelled:

@@ -1,0 +1,185 @@
+"""The table of all posteriors: fitted states and labelled scans in, one row a method out.
+
+Calibration is pooled over the scans. Selective risk is over the scans and their damaged copies, by the posterior's own
+score of a case; the loss of a case is 1 - mean Dice.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from models.posteriors import POSTERIORS, HeadPosterior
+from models.posteriors.point import PointPosterior
+from models.predictive import augment, predict
+from pipelines.compare import GRADED, Grades, grade, pooled, predictive, read_grades, sampled_case, write_grades
+from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine
+from pipelines.labelled import Labelled
+from pipelines.markdown import figure, table
+from pipelines.metrics import (
+    adaptive_calibration_error,
+    augrc,
+    aurc,
+    expected_calibration_error,
+    spearman,
+    subject_interval,
+)
+from pipelines.turns import in_turns
+
+SEED = 0
+REFERENCE = "hmc"
+BASELINE = "point"
+COLUMNS: Mapping[str, str] = {
+    "dice": "Dice",
+    "nll": "NLL",
+    "brier": "Brier",
+    "ece": "ECE",
+    "ace": "ACE",
+    "ece_band": "ECE, band",
+    "ace_band": "ACE, band",
+    "error_auroc": "AUROC",
+    "aurc": "AURC",
+    "augrc": "AUGRC",
+    "nll_damaged": "NLL, damaged",
+    "sd_ratio": "SD ratio",
+    "distance": "TV",
+    "cost": "cost",
+}
+"""Key of a row -> its heading."""
+
+
+def read_posteriors(folder: Path) -> dict[str, HeadPosterior]:
+    """The posteriors whose states lie in a folder as <name>.safetensors, in the order of POSTERIORS."""
+    paths = {name: folder / f"{name}.safetensors" for name in POSTERIORS}
+    return {name: POSTERIORS[name].load(load_file(path)) for name, path in paths.items() if path.is_file()}
+
+
+def grades_of(
+    posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, cases: Iterable[Labelled], cache: Path
+) -> dict[str, list[Grades]]:
+    """Every posterior on every labelled case; what was graded before, with the same states, is read from the cache."""
+    found: dict[str, list[Grades]] = {name: [] for name in posteriors}
+    reference = posteriors.get(REFERENCE)
+    states = (engine.bundle.digest, _digest(reference) if reference else "")
+    folders = {name: cache / f"{name}-{_join(*states, _digest(one))}" for name, one in posteriors.items()}
+    for one in cases:
+        file = f"{one.scan.name} {one.damage}".strip().replace(" ", ".") + ".npz"
+        if not all((folder / file).is_file() for folder in folders.values()):
+            case = sampled_case(one, engine)
+            # Other draws than the row of the reference itself, whose distance is then what chance alone gives.
+            truth = None if reference is None else predictive(case, reference.sample(SAMPLES, seed=SEED + 1))
+            for name, posterior in posteriors.items():
+                write_grades(folders[name] / file, grade(case, predictive(case, heads(posterior)), truth))
+        for name, folder in folders.items():
+            found[name].append(read_grades(folder / file))
+    return found
+
+
+def heads(posterior: HeadPosterior) -> torch.Tensor:
+    """What a prediction is averaged over, (S, 8 C, F + 1)."""
+    return posterior.mean[None] if isinstance(posterior, PointPosterior) else posterior.sample(SAMPLES, seed=SEED)
+
+
+def summary(clean: Sequence[Grades], damaged: Sequence[Grades]) -> dict[str, float]:
+    """A row: means over the clean cases, calibration pooled over them, selective risk over all."""
+    score = np.array([one.score for one in (*clean, *damaged)])
+    loss = np.array([one.loss for one in (*clean, *damaged)])
+    known = np.isfinite(score)  # no brain found: the case is sent to a human, whatever its score
+    return {
+        "dice": 1 - float(np.mean([one.loss for one in clean])),
+        "nll": mean_nll(clean),
+        "brier": float(np.mean([one.brier for one in clean])),
+        "ece": calibration(clean, "around", expected_calibration_error),
+        "ace": calibration(clean, "around", adaptive_calibration_error),
+        "ece_band": calibration(clean, "band", expected_calibration_error),
+        "ace_band": calibration(clean, "band", adaptive_calibration_error),
+        "error_auroc": float(np.mean([one.error_auroc for one in clean])),
+        "aurc": aurc(score[known], loss[known]),
+        "augrc": augrc(score[known], loss[known]),
+        "spearman": spearman(score[known], loss[known]),
+        "nll_damaged": mean_nll(damaged) if damaged else float("nan"),
+        "distance": float(np.mean([one.distance for one in clean])),
+    }
+
+
+def per_structure(clean: Sequence[Grades]) -> dict[str, dict[str, float]]:
+    """Dice, ECE and ACE of each structure, around it and in its boundary band."""
+    dice = np.nanmean([one.dice for one in clean], axis=0)
+    around, band = pooled(clean, "around"), pooled(clean, "band")
+    return {
+        key: {
+            "dice": float(dice[k]),
+            "ece": expected_calibration_error(around[k]),
+            "ace": adaptive_calibration_error(around[k]),
+            "ece_band": expected_calibration_error(band[k]),
+            "ace_band": adaptive_calibration_error(band[k]),
+        }
+        for k, key in enumerate(GRADED)
+    }
+
+
+def gain(
+    these: Sequence[Grades], those: Sequence[Grades], figure_of: Callable[[Sequence[Grades]], float]
+) -> list[float]:
+    """Difference of a figure over the same scans, and its 95 % interval over scans drawn again."""
+    pairs = list(zip(these, those, strict=True))
+
+    def difference(drawn: Sequence[tuple[Grades, Grades]]) -> float:
+        return figure_of([a for a, _ in drawn]) - figure_of([b for _, b in drawn])
+
+    return [difference(pairs), *subject_interval(pairs, difference, n=400)]
+
+
+def mean_nll(cases: Sequence[Grades]) -> float:
+    """Mean over cases, nats a voxel."""
+    return float(np.mean([one.nll for one in cases]))
+
+
+def calibration(cases: Sequence[Grades], which: str, error: Callable[..., float]) -> float:
+    """Mean over structures of a calibration error pooled over cases."""
+    return float(np.mean([error(one) for one in pooled(cases, which)]))
+
+
+def sd_ratio(posterior: HeadPosterior, reference: HeadPosterior) -> float:
+    """Median over weights of the marginal SD over that of the reference."""
+    ours, theirs = (one.sample(8 * SAMPLES, seed=SEED).std(dim=0) for one in (posterior, reference))
+    return float((ours / theirs.clamp_min(1e-12)).median())
+
+
+def costs(
+    posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, one: Labelled, repeats: int
+) -> dict[str, float]:
+    """Time of a prediction with each posterior over that of one pass, measured in turns: network, then samples."""
+    image = torch.from_numpy(one.conformed.image)
+    ratio = torch.ones(len(engine.model.training_prior), one.features[0].numel())
+
+    def run(posterior: HeadPosterior) -> Callable[[], object]:
+        drawn = heads(posterior)[: 0 if isinstance(posterior, PointPosterior) else None]
+        return lambda: predict(augment(engine.runner(image)), posterior.mean, drawn, ratio, BRAIN_CLASSES)
+
+    single = PointPosterior(mean=engine.model.posterior.mean)
+    pass_s, *times = in_turns(*map(run, (single, *posteriors.values())), repeats=repeats)
+    return {name: took / pass_s for name, took in zip(posteriors, times, strict=True)}
+
+
+def as_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown, one row a posterior."""
+    return table(
+        ["posterior", *COLUMNS.values()],
+        [
+            [f"`{name}`", *(figure(row.get(key), 4 if key in {"aurc", "augrc", "distance"} else 3) for key in COLUMNS)]
+            for name, row in rows.items()
+        ],
+    )
+
+
+def _digest(posterior: HeadPosterior) -> str:
+    return _join(*(f"{name} {tensor.numpy().tobytes().hex()}" for name, tensor in sorted(posterior.state.items())))
+
+
+def _join(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
