@@ -82,9 +82,7 @@ def draw_tiles(image: BlockImage, n: int, generator: torch.Generator) -> Tiles:
         inside.append(edge[None, x : x + conv, y : y + conv, z : z + conv])
         fine = [slice(2 * corner, 2 * (corner + TILE)) for corner in (x, y, z)]
         classes.append(image.classes[fine[0], fine[1], fine[2]])
-    return Tiles(
-        inputs=torch.stack(inputs).float(), classes=torch.stack(classes).long(), inside=torch.stack(inside)
-    )
+    return Tiles(inputs=torch.stack(inputs).float(), classes=torch.stack(classes).long(), inside=torch.stack(inside))
 
 
 def features_of_tiles(block: UnetBasicBlock, tiles: Tiles) -> Tensor:

@@ -13,8 +13,22 @@ from typing import Protocol
 from torch import Tensor
 
 from models.cells import Cells
-from models.posteriors import laplace, point, temperature
+from models.posteriors import (
+    channel_gates,
+    cyclical_sghmc,
+    hmc,
+    laplace,
+    mc_dropout,
+    mean_field,
+    point,
+    subject_bootstrap,
+    swag,
+    temperature,
+)
+from models.posteriors.channel_gates import GatesPosterior
 from models.posteriors.gaussian import GaussianPosterior
+from models.posteriors.heads import HeadSamples
+from models.posteriors.mc_dropout import DropoutPosterior
 from models.posteriors.point import PointPosterior
 
 
@@ -48,6 +62,13 @@ class Method:
 POSTERIORS: Mapping[str, Method] = {
     "point": Method(fit=point.fit, load=PointPosterior.load),
     "temperature": Method(fit=temperature.fit, load=PointPosterior.load),
+    "mc_dropout": Method(fit=mc_dropout.fit, load=DropoutPosterior.load),
+    "mean_field": Method(fit=mean_field.fit, load=GaussianPosterior.load),
+    "subject_bootstrap": Method(fit=subject_bootstrap.fit, load=HeadSamples.load),
     "laplace": Method(fit=laplace.fit, load=GaussianPosterior.load),
+    "swag": Method(fit=swag.fit, load=GaussianPosterior.load),
+    "cyclical_sghmc": Method(fit=cyclical_sghmc.fit, load=HeadSamples.load),
+    "hmc": Method(fit=hmc.fit, load=HeadSamples.load),
+    "channel_gates": Method(fit=channel_gates.fit, load=GatesPosterior.load),
 }
 """Name in a bundle's metadata -> the method."""

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from models.last_block import (
     TILE,
-    BlockImage,
     BeforeLastBlock,
+    BlockImage,
     draw_tiles,
     features_of_tiles,
     last_weights,
@@ -60,9 +60,7 @@ def test_on_all_tiles_the_features_are_those_of_the_whole_image_at_its_edges_too
 
 
 def test_no_tile_is_drawn_twice_and_no_more_than_there_are():
-    marked = BlockImage(
-        subject="a", inputs=padded(torch.zeros(1, *CELLS)), classes=_tile_numbers()
-    )
+    marked = BlockImage(subject="a", inputs=padded(torch.zeros(1, *CELLS)), classes=_tile_numbers())
 
     some = draw_tiles(marked, 4, torch.Generator().manual_seed(3)).classes[:, 0, 0, 0].tolist()
     every = draw_tiles(marked, 99, torch.Generator().manual_seed(3)).classes[:, 0, 0, 0].tolist()
