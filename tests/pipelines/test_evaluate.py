@@ -1,14 +1,12 @@
-"""Measuring a bundle: the label tables, the Dice and the likelihood that the prior is fitted by."""
+"""Measuring a bundle: the label tables, the Dice and provisional limits."""
 
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pipelines.evaluate import NEUROMORPHOMETRICS, dice_table, read_scans
-from pipelines.fit_prior import LabelledCells, negative_log_likelihood
 from pipelines.set_limits import SPREADS, provisional_limits
 from triage.anatomy import LESION, N_CLASSES
 
@@ -69,30 +67,6 @@ def test_scans_are_read_by_split_and_change_masks_are_no_parcellation(tmp_path: 
 
     assert [(s.name, s.manual) for s in scans] == [("one", False), ("two", True), ("three", True)]
     assert [s.labels for s in scans] == [tmp_path / "b.nii.gz", tmp_path / "c.nii.gz", None]
-
-
-def test_the_likelihood_without_prior_is_that_of_the_softmax_among_brain_classes() -> None:
-    logits = torch.randn(N_CLASSES, 8, 3, generator=torch.Generator().manual_seed(0))
-    classes = torch.full((8, 3), 5)
-    cells = LabelledCells(logits=logits, classes=classes, atlas=torch.full((LESION, 3), 1 / LESION))
-
-    loss = negative_log_likelihood(cells, torch.full((LESION,), 1 / LESION), beta=0.0, temperature=2.0)
-
-    expected = -torch.log_softmax(logits[2:LESION] / 2, dim=0)[3].mean()
-    assert loss == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_an_atlas_that_knows_the_answer_lowers_the_loss_the_more_it_is_trusted() -> None:
-    logits = torch.zeros(N_CLASSES, 8, 2)
-    atlas = torch.full((LESION, 2), 0.01)
-    atlas[3] = 0.9
-    cells = LabelledCells(logits=logits, classes=torch.full((8, 2), 3), atlas=atlas)
-    flat = torch.full((LESION,), 1 / LESION)
-
-    losses = [negative_log_likelihood(cells, flat, beta, 1.0) for beta in (0.0, 0.2, 0.5, 1.0)]
-
-    assert losses == sorted(losses, reverse=True)
-    assert losses[0] == pytest.approx(math.log(9), rel=1e-5)
 
 
 def test_a_provisional_limit_lies_some_ranges_above_the_worst_good_scan() -> None:
