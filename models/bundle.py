@@ -42,11 +42,12 @@ class BundleError(Exception):
 class Bundle:
     """A model ready to predict. digest: SHA-256 of SHA256SUMS. classes: keys of the classes, background first.
 
-    training_prior: (C - 1,) class frequencies of healthy classes that the likelihood was trained under.
+    training_prior: (C - 1,) classes of healthy tissue as the likelihood expects them: their frequencies in training to
+    the fitted exponent gamma, see `models.priors.exponent`.
     beta: exponent of the prior ratio. The posterior is already divided by the temperature; a state without
     a mean is that of the network's own head.
-    """
     findings: keys of the classifier's classes; none without a classifier.
+    """
 
     name: str
     version: str
@@ -58,9 +59,9 @@ class Bundle:
     training_prior: Tensor
     beta: float
     density: FeatureDensity
-
     findings: tuple[str, ...]
     classifier: Classifier | None
+
 
 def load_bundle(folder: Path) -> Bundle:
     """Check every digest, then load. Raises BundleError."""
@@ -82,8 +83,8 @@ def load_bundle(folder: Path) -> Bundle:
             f"The posterior in {POSTERIOR} does not fit this network. Use the code's own version."
         ) from error
     density = _read_tensors(folder, DENSITY)
-    return Bundle(
     findings = tuple(settings.get("findings", ()))
+    return Bundle(
         name=metadata["name"],
         version=metadata["version"],
         digest=digest,
@@ -91,12 +92,17 @@ def load_bundle(folder: Path) -> Bundle:
         trunk=net.trunk.eval().requires_grad_(False),
         posterior=posterior,
         atlas=read_atlas(folder / ATLAS),
-        training_prior=torch.tensor(settings["training_prior"]),
+        training_prior=_training_prior(settings),
         beta=float(settings["beta"]),
         density=FeatureDensity(mean=density["mean"], whitening=density["whitening"]),
-    )
         findings=findings,
         classifier=_read_classifier(folder) if findings else None,
+    )
+
+
+def _training_prior(settings: dict[str, Any]) -> Tensor:
+    powers = torch.tensor(settings["training_prior"]) ** float(settings.get("training_prior_exponent", 1.0))
+    return powers / powers.sum()
 
 
 def verify(folder: Path) -> str:
@@ -149,12 +155,6 @@ def read_atlas(path: Path) -> Atlas:
     return Atlas(probability=(maps / maps.sum(dim=0)).contiguous(), affine=np.asarray(image.affine, np.float64))
 
 
-def _read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
-    """The tensors of a file of the bundle in single precision, each of them finite."""
-    try:
-        tensors = {key: value.float() for key, value in load_file(folder / name).items()}
-    except SafetensorError as error:
-        raise BundleError(f"{name} is not a safetensors file. Take the bundle from its source again.") from error
 def _read_classifier(folder: Path) -> Classifier:
     if not (folder / CLASSIFIER).is_file():
         raise BundleError(f"{METADATA} names findings, but there is no {CLASSIFIER}. Fit the classifier again.")
@@ -164,6 +164,12 @@ def _read_classifier(folder: Path) -> Classifier:
         raise BundleError(f"{CLASSIFIER} is not a classifier of findings. Fit the classifier again.") from error
 
 
+def _read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of a file of the bundle in single precision, each of them finite."""
+    try:
+        tensors = {key: value.float() for key, value in load_file(folder / name).items()}
+    except SafetensorError as error:
+        raise BundleError(f"{name} is not a safetensors file. Take the bundle from its source again.") from error
     for key, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise BundleError(f"{key} in {name} is not finite throughout. Take the bundle from its source again.")
