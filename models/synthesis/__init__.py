@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.synthesis.blur import gaussian_blur
 from models.synthesis.contrast import GROUP_OF, Contrast, draw_contrast, painted
-from models.synthesis.draws import Draws, gaussian_blur
+from models.synthesis.draws import Draws
 from models.synthesis.head import LESION, healed, positioned
 from models.synthesis.lesions import FINDING
 from models.synthesis.recipe import FINDINGS, Finding, Recipe

@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from models.synthesis.draws import Draws, gaussian_blur
+from models.synthesis.blur import gaussian_blur
+from models.synthesis.draws import Draws
 from models.synthesis.head import FLUID, GLIOSIS, N_PARTS, RIM, SOLID, Head, look_up
 from models.synthesis.recipe import Recipe
 

@@ -52,7 +52,7 @@ class Draws:
             at -= weight
             if at < 0:
                 return key
-        return next(reversed(weights))
+        return list(weights)[-1]
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal, on the device."""
@@ -62,17 +62,3 @@ class Draws:
         """(X, Y, Z) normal at `nodes` points an axis, trilinear between them."""
         coarse = self.normal(1, 1, *[max(2, n) for n in nodes])
         return functional.interpolate(coarse, size=list(shape), mode="trilinear", align_corners=True)[0, 0]
-
-
-def gaussian_blur(image: Tensor, sd: Sequence[float]) -> Tensor:
-    """Separable Gaussian blur of (X, Y, Z); sd in voxels along each axis, edges repeated."""
-    out = image[None, None]
-    for axis, s in enumerate(sd):
-        radius = math.ceil(3 * s)
-        places = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-        kernel = torch.exp(-(places**2) / (2 * s * s))
-        shape = [1, 1, *[len(kernel) if a == axis else 1 for a in range(3)]]
-        pad = [radius if a == axis else 0 for a in (2, 2, 1, 1, 0, 0)]
-        padded = functional.pad(out, pad, mode="replicate")
-        out = functional.conv3d(padded, (kernel / kernel.sum()).view(shape))
-    return out[0, 0]

@@ -79,11 +79,11 @@ def look_up(labels: Tensor, table: Mapping[int, int], other: int) -> Tensor:
 
 def _labels_at(source: Tensor, points: Tensor) -> Tensor:
     """Nearest label, 0 outside."""
-    sides = torch.tensor(source.shape, device=source.device).view(3, 1, 1, 1)
-    index = points.round().long()
-    inside = ((index >= 0) & (index < sides)).all(dim=0)
-    x, y, z = index.clamp_min(0).minimum(sides - 1)
-    return torch.where(inside, source[x, y, z], 0)
+    index, inside = torch.zeros_like(points[0], dtype=torch.long), torch.ones_like(points[0], dtype=torch.bool)
+    for p, n in zip(points.round(), source.shape, strict=True):
+        inside &= (p >= 0) & (p < n)
+        index = index * n + p.clamp(0, n - 1).long()
+    return source.flatten()[index] * inside
 
 
 def _matrix(recipe: Recipe, draws: Draws) -> Tensor:
@@ -95,7 +95,8 @@ def _matrix(recipe: Recipe, draws: Draws) -> Tensor:
     skew = torch.stack([zero, -angles[2], angles[1], angles[2], zero, -angles[0], -angles[1], angles[0], zero])
     scale = torch.diag(1 + draws.uniforms(3, -1, 1) * recipe.scale)
     shear = torch.eye(3) + recipe.shear * draws.uniforms(9, -1, 1).view(3, 3) * (1 - torch.eye(3))
-    return torch.linalg.matrix_exp(skew.view(3, 3)) @ scale @ shear
+    rotation: Tensor = torch.linalg.matrix_exp(skew.view(3, 3))
+    return rotation @ scale @ shear
 
 
 def _warp(recipe: Recipe, draws: Draws) -> Tensor:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.synthesis.draws import Draws, gaussian_blur
+from models.synthesis.blur import softened
+from models.synthesis.draws import Draws
 from models.synthesis.head import FLUID, GLIOSIS, RIM, SOLID, Head
 from models.synthesis.recipe import Finding
 from models.synthesis.shapes import LesionShape, of_kind, placed
@@ -49,7 +50,7 @@ def stroke(head: Head, draws: Draws, shapes: Shapes) -> Head:
     head = head.painted(GLIOSIS, lost)
     if draws.chance(0.25):
         return head
-    depth = gaussian_blur(territory.float(), [draws.uniform(1.5, 3.5) / head.voxel_mm] * 3)
+    depth = softened(territory, draws.uniform(1.5, 3.5) / head.voxel_mm)
     depth = depth + 0.08 * draws.smooth(lost.shape, _nodes(head, 8))
     return head.painted(FLUID, lost & (depth > draws.uniform(0.55, 0.85)))
 
@@ -70,7 +71,7 @@ def resection(head: Head, draws: Draws, shapes: Shapes) -> Head:
     outward = outward / outward.norm().clamp_min(1e-6)
     offset = head.points - inner.view(3, 1, 1, 1)
     along = (offset * outward.view(3, 1, 1, 1)).sum(dim=0).clamp(0, 60)
-    distance = (offset - along * outward.view(3, 1, 1, 1)).norm(dim=0)
+    distance = (offset - along * outward.view(3, 1, 1, 1)).square().sum(dim=0).sqrt()
     radius = draws.uniform(8, 22)
     distance = distance + 0.15 * radius * draws.smooth(distance.shape, _nodes(head, 14))
     lost = (distance < radius) & _among(head.tissue, CEREBRUM)
@@ -99,7 +100,7 @@ FINDING: Mapping[Finding, FindingFunction] = {
 
 def _spotted(head: Head, tissue: Tensor, draws: Draws) -> Tensor:
     """Where rough noise and nearness to the ventricles together are highest, 0.3 to 60 mL of white matter."""
-    near = gaussian_blur((tissue == VENTRICLES).float(), [draws.uniform(3, 6) / head.voxel_mm] * 3)
+    near = softened(tissue == VENTRICLES, draws.uniform(3, 6) / head.voxel_mm)
     noise = draws.smooth(tissue.shape, _nodes(head, draws.uniform(4, 9)))
     field = noise + draws.uniform(0, 9) * near + 0.5 * draws.smooth(tissue.shape, _nodes(head, 30))
     white = tissue == WHITE
@@ -114,7 +115,7 @@ def _one_mass(head: Head, radius: float, draws: Draws) -> Head:
     centre = _place(head, (WHITE, WHITE, CORTEX, DEEP, 9), draws)
     offset = head.points - centre.view(3, 1, 1, 1)
     head = head.moved(centre.view(3, 1, 1, 1) + pushed(offset, radius, draws.uniform(0, 0.9)))
-    distance = offset.norm(dim=0) + 0.2 * radius * draws.smooth(head.labels.shape, _nodes(head, radius))
+    distance = offset.square().sum(dim=0).sqrt() + 0.2 * radius * draws.smooth(head.labels.shape, _nodes(head, radius))
     inside = _among(head.tissue, (CSF, *BRAIN, VENTRICLES))
     if draws.chance(0.8):
         fingers = distance + 0.3 * radius * draws.smooth(head.labels.shape, _nodes(head, 6))
@@ -134,7 +135,7 @@ def pushed(offset: Tensor, radius: float, share: float) -> Tensor:
     An incompressible shell at r0 goes to r with r^3 = r0^3 + share * radius^3, so the midline shifts and far is still.
     Inside the mass the tissue is spread evenly.
     """
-    distance = offset.norm(dim=0)
+    distance = offset.square().sum(dim=0).sqrt()
     origin = (distance**3 - share * radius**3).clamp_min(0) ** (1 / 3)
     inner = (1 - share) ** (1 / 3)
     return offset * torch.where(distance > radius, origin / distance.clamp_min(1e-6), inner)
@@ -143,7 +144,7 @@ def pushed(offset: Tensor, radius: float, share: float) -> Tensor:
 def _widened(head: Head, cavity: Tensor, by_mm: float, reach_mm: float, draws: Draws) -> Tensor:
     """Points of a head whose cavity's edge lies by_mm further out, by a field that fades over reach_mm."""
     sd = reach_mm / head.voxel_mm
-    soft = gaussian_blur(cavity.float(), [sd] * 3)
+    soft = softened(cavity, sd)
     uneven = 1 + 0.3 * draws.smooth(cavity.shape, [4] * 3)
     # The slope of a blurred edge is 1 / (sd sqrt(2 pi)) at the edge; what is seen lies up the slope, in the cavity.
     up = torch.stack(torch.gradient(soft)) * sd * math.sqrt(2 * math.pi) * by_mm / head.voxel_mm * uneven
@@ -156,7 +157,7 @@ def _widened(head: Head, cavity: Tensor, by_mm: float, reach_mm: float, draws: D
 def _distance(head: Head, centre: Tensor, draws: Draws, *, roughness: float) -> Tensor:
     """(X, Y, Z) mm from a centre in an ellipsoid's metric, its surface rough."""
     axes = torch.tensor([draws.log_uniform(0.7, 1.4) for _ in range(3)], device=centre.device)
-    distance = ((head.points - centre.view(3, 1, 1, 1)) / axes.view(3, 1, 1, 1)).norm(dim=0)
+    distance = ((head.points - centre.view(3, 1, 1, 1)) / axes.view(3, 1, 1, 1)).square().sum(dim=0).sqrt()
     return distance * (1 + roughness * draws.smooth(distance.shape, _nodes(head, 14)))
 
 

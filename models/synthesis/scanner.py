@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.synthesis.draws import Draws, gaussian_blur
+from models.synthesis.blur import gaussian_blur
+from models.synthesis.draws import Draws
 from models.synthesis.recipe import Recipe
 
 
@@ -48,7 +49,9 @@ def moved(image: Tensor, *, axis: int, voxels: float, periods: float) -> Tensor:
     shift = voxels * torch.sin(2 * math.pi * periods * time)
     phase = torch.polar(torch.ones_like(shift), -2 * math.pi * frequency * shift)
     shape = [n if a == axis else 1 for a in range(3)]
-    return torch.fft.ifft(torch.fft.fft(image, dim=axis) * phase.view(shape), dim=axis).abs()
+    spectrum = torch.fft.fft(image, dim=axis) * phase.view(shape)
+    magnitude: Tensor = torch.fft.ifft(spectrum, dim=axis).abs()
+    return magnitude
 
 
 def normalised(image: Tensor) -> Tensor:
