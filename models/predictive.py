@@ -30,7 +30,7 @@ class Predictive:
     labels: uint8, argmax of the predictive. entropy, expected_entropy: nats.
     volumes: (S, C) float64, expected number of voxels of each class under each posterior sample.
     pairwise_dice: soft Dice over pairs of samples, averaged over pairs and the classes present, [0, 1].
-    entropy_before_prior: mean entropy over the brain without the prior, nats. sampled: fraction of voxels sampled.
+    sampled: fraction of voxels sampled.
     """
 
     labels: Tensor
@@ -38,7 +38,6 @@ class Predictive:
     expected_entropy: Tensor
     volumes: Tensor
     pairwise_dice: float
-    entropy_before_prior: float
     sampled: float
 
 
@@ -73,13 +72,12 @@ def predict(features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, brai
     ratio: (C - 1, N) prior ratio rho of the healthy classes. brain: (C,) bool, classes over which means are taken.
     """
     labels = torch.empty(SUBVOXELS, features.shape[1], dtype=torch.uint8)
-    entropy, before = torch.empty(labels.shape), torch.empty(labels.shape)
+    entropy = torch.empty(labels.shape)
     active = torch.empty(labels.shape, dtype=torch.bool)
     changes = samples - mean
 
     def dense(part: slice) -> _Sums:
         logits = _shifted((mean @ features[:, part]).view(len(brain), SUBVOXELS, -1))
-        before[:, part] = _softmax_entropy(logits)
         p, entropy[:, part] = fused(logits, ratio[:, None, part])
         labels[:, part], best = _argmax(p)
         reach = SAFE_SDS * _logit_sd(features[:, part], changes)
@@ -87,8 +85,6 @@ def predict(features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, brai
         return _Sums(_total(p)[None], _total(p * p)[None], torch.zeros(()))
 
     point = _add_up(map_chunks(dense, _slices(features.shape[1], DENSE_CELLS)))
-    inside = brain[labels.long()]
-    entropy_before = float(before[inside].mean()) if bool(inside.any()) else math.nan
     expected = entropy.clone()
 
     def sampled(part: tuple[int, Tensor]) -> _Sums:
@@ -111,7 +107,6 @@ def predict(features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, brai
         expected_entropy=expected,
         volumes=mass,
         pairwise_dice=_soft_dice(mass, square, moved.product + point.square, brain),
-        entropy_before_prior=entropy_before,
         sampled=float(active.float().mean()),
     )
 
@@ -200,13 +195,6 @@ def _add_up(sums: Iterable[_Sums], start: _Sums | None = None) -> _Sums:
 def _shifted(logits: Tensor) -> Tensor:
     """Logits less their maximum over the classes, so that exp() cannot overflow."""
     return logits - logits.amax(dim=0)
-
-
-def _softmax_entropy(logits: Tensor) -> Tensor:
-    """H[softmax] over the first axis, nats: log sum e^l - sum l e^l / sum e^l, for logits shifted to a maximum of 0."""
-    e = torch.exp(logits)
-    total = e.sum(dim=0)
-    return torch.log(total) - (e * logits).sum(dim=0) / total
 
 
 def _argmax(p: Tensor) -> tuple[Tensor, Tensor]:

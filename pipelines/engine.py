@@ -18,20 +18,21 @@ from models.bundle import Bundle, BundleError, load_bundle
 from models.density import pool
 from models.predictive import Predictive, augment, cell_probability, predict, unfold
 from models.priors.atlas import Atlas
+from models.priors.effect import prior_effect
 from models.priors.fusion import log_evidence, prior_ratio
 from models.priors.pose import EFFECTIVE_VOXELS, Pose, find_pose
 from models.runtime import Runner, make_runner
-from pipelines.preprocess import Conformed, conform, to_scanner_grid
 from pipelines.descriptors import describe
+from pipelines.preprocess import Conformed, conform, to_scanner_grid
 from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, TISSUES
 from triage.case import Volume
 from triage.errors import TriageError
 from triage.findings import FINDINGS
-from triage.verdict import BundleId, Prediction, Step
+from triage.verdict import BundleId, Prediction, PriorEffect, Step
 
 SAMPLES = 32
-EDGE_MM = 2
 FINDING_SAMPLES = 256
+EDGE_MM = 2
 BRAIN_CLASSES = torch.tensor([c in BRAIN for c in range(N_CLASSES)])
 """(C,) bool, classes over which brain means are taken."""
 DEVICES: Mapping[str, str] = {"auto": "auto", "cpu": "openvino", "reference": "torch", "cuda": "cuda"}
@@ -108,7 +109,7 @@ class BundleEngine:
             finding_samples=self._finding_samples(features, coarse, seed),
             feature_distance=self._feature_distance(features, coarse),
             atlas_log_bayes_factor=anatomy.log_bayes_factor,
-            prior_entropy_share=result.entropy_before_prior - _mean_inside(entropy, labels),
+            prior_effect=self._prior_effect(features, anatomy.ratio),
             quality=_quality(conformed, volume, labels),
             scanner_labels=scanner_labels.astype(np.uint8),
             scanner_entropy=scanner_entropy.astype(np.float32),
@@ -161,9 +162,22 @@ class BundleEngine:
         conflict = functional.pad(fine, (0, 1) * 3, mode="replicate")[0, 0, 1:, 1:, 1:].contiguous()
         return AnatomyAtPose(ratio=ratio, conflict=conflict.numpy(), log_bayes_factor=factor, weight=weight)
 
+    def _prior_effect(self, features: Tensor, ratio: Tensor) -> PriorEffect:
+        """On every second cell along each axis, one voxel of eight."""
+        here = ratio.view(-1, *features.shape[1:])[:, ::2, ::2, ::2].reshape(len(ratio), -1)
+        effect = prior_effect(augment(features[:, ::2, ::2, ::2]), self.model.posterior.mean, here).numpy()
+        return PriorEffect(voxels=effect[0], relabelled=effect[1], entropy_before=effect[2], entropy_after=effect[3])
+
     def _feature_distance(self, features: Tensor, coarse: Tensor) -> float:
         thin = features[:, ::2, ::2, ::2].reshape(len(features), -1)
         return self.model.density.distance(pool(thin, coarse.reshape(len(coarse), -1), list(TISSUES.values())))
+
+    def _finding_samples(self, features: Tensor, coarse: Tensor, seed: int) -> NDArray[np.float64]:
+        classifier = self.model.classifier
+        if classifier is None:
+            return np.zeros((0, len(FINDINGS)))
+        descriptors = describe(features[:, ::2, ::2, ::2], coarse)
+        return np.asarray(classifier.sample(descriptors, FINDING_SAMPLES, seed=seed).numpy())
 
     def _steps(self, conformed: Conformed, pose: Pose, anatomy: AnatomyAtPose, result: Predictive) -> tuple[Step, ...]:
         shape = "x".join(str(n) for n in conformed.image.shape)
@@ -172,13 +186,6 @@ class BundleEngine:
             Step(name="network", parameters={"runtime": self.device, "threads": torch.get_num_threads()}),
             Step(
                 name="pose",
-    def _finding_samples(self, features: Tensor, coarse: Tensor, seed: int) -> NDArray[np.float64]:
-        classifier = self.model.classifier
-        if classifier is None:
-            return np.zeros((0, len(FINDINGS)))
-        descriptors = describe(features[:, ::2, ::2, ::2], coarse)
-        return np.asarray(classifier.sample(descriptors, FINDING_SAMPLES, seed=seed).numpy())
-
                 parameters={
                     "method": "map_affine",
                     "log_posterior": round(pose.log_posterior, 3),
@@ -209,6 +216,11 @@ def load_engine(folder: Path, *, device: str = "auto", samples: int = SAMPLES) -
             f"The bundle's classes {model.classes} are not those of this program, {expected}.",
             do="Use a bundle made for this version.",
         )
+    if model.findings not in ((), tuple(f.key for f in FINDINGS)):
+        raise TriageError(
+            f"The bundle's findings {model.findings} are not those of this program.",
+            do="Fit the classifier again with this version.",
+        )
     name, runner = make_runner(model.trunk, DEVICES[device])
     return BundleEngine(model=model, runner=runner, device=name, unknown_pose=model.atlas.blurred(), samples=samples)
 
@@ -216,11 +228,6 @@ def load_engine(folder: Path, *, device: str = "auto", samples: int = SAMPLES) -
 class Clock:
     """Seconds of each stage of one case."""
 
-    if model.findings not in ((), tuple(f.key for f in FINDINGS)):
-        raise TriageError(
-            f"The bundle's findings {model.findings} are not those of this program.",
-            do="Fit the classifier again with this version.",
-        )
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
@@ -236,11 +243,6 @@ def coarser(affine: NDArray[np.float64], step: int, *, centre: float) -> NDArray
     out = affine @ np.diag([step, step, step, 1.0])
     out[:3, 3] = (affine @ [centre, centre, centre, 1.0])[:3]
     return np.asarray(out)
-
-
-def _mean_inside(entropy: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
-    inside = labels >= min(BRAIN)
-    return float(entropy[inside].mean()) if inside.any() else math.nan
 
 
 def _quality(conformed: Conformed, volume: Volume, labels: NDArray[np.uint8]) -> dict[str, float]:

@@ -25,6 +25,7 @@ from triage.verdict import (
     BundleId,
     Place,
     Prediction,
+    PriorEffect,
     Reason,
     Report,
     Route,
@@ -216,6 +217,14 @@ def finding_samples(most_like: str = "normal", *, samples: int = 64, seed: int =
     return np.random.default_rng(seed).dirichlet(favoured, samples)
 
 
+def a_prior_effect(labels: NDArray[np.uint8]) -> PriorEffect:
+    """A prior that took 0.03 nats from every voxel and gave one hippocampal voxel in five its label."""
+    voxels = np.bincount(labels.ravel(), minlength=N_CLASSES).astype(np.float64)
+    relabelled = np.zeros(N_CLASSES)
+    relabelled[5] = voxels[5] / 5
+    return PriorEffect(voxels=voxels, relabelled=relabelled, entropy_before=0.21 * voxels, entropy_after=0.18 * voxels)
+
+
 def a_prediction(labels: NDArray[np.uint8] | None = None, volume: Volume | None = None, **changes: Any) -> Prediction:
     """The posterior predictive of the phantom, conformed and on the grid of the volume."""
     labels = phantom_labels() if labels is None else labels
@@ -236,7 +245,7 @@ def a_prediction(labels: NDArray[np.uint8] | None = None, volume: Volume | None 
         finding_samples=finding_samples(),
         feature_distance=1.3,
         atlas_log_bayes_factor=0.12,
-        prior_entropy_share=0.03,
+        prior_effect=a_prior_effect(labels),
         quality={"snr": 31.0, "edge_contact_cm2": 0.0, "largest_spacing_mm": 1.2, "brain_ml": 1300.0},
         scanner_labels=onto(labels, affine, scanner_shape, volume.affine),
         scanner_entropy=onto(entropy, affine, scanner_shape, volume.affine),

@@ -1,7 +1,7 @@
 """What is decided: the prediction as the engine hands it over, the verdict with its reasons, the report."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,6 +22,27 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PriorEffect:
+    """What the anatomical prior changed at the point estimate, summed by the class that a voxel ended in.
+
+    voxels: (C,) how many were looked at, an even sample. relabelled: (C,) those of another class without the prior.
+    entropy_before, entropy_after: (C,) nats.
+    """
+
+    voxels: NDArray[np.float64]
+    relabelled: NDArray[np.float64]
+    entropy_before: NDArray[np.float64]
+    entropy_after: NDArray[np.float64]
+
+    def over(self, classes: Sequence[int]) -> tuple[float, float, float]:
+        """Mean entropy before and after, nats, and share relabelled, of the voxels of some classes; NaN without any."""
+        rows = (self.entropy_before, self.entropy_after, self.relabelled)
+        n = float(self.voxels[list(classes)].sum())
+        before, after, relabelled = (float(row[list(classes)].sum()) / n if n else math.nan for row in rows)
+        return before, after, relabelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
     """The posterior predictive of one case. "Conformed" is RAS+, 1 mm, cropped to the head.
 
@@ -37,7 +58,7 @@ class Prediction:
         bundle has no classifier.
     feature_distance: Mahalanobis distance of the pooled trunk features from training, in SDs.
     atlas_log_bayes_factor: nats per brain voxel, atlas at this pose against the pose-blurred atlas.
-    prior_entropy_share: mean entropy before minus after the prior over the brain, nats.
+    prior_effect: what the anatomical prior changed.
     quality: named facts of the input for signal u8: snr, edge_contact_cm2, largest_spacing_mm, brain_ml.
     scanner_labels, scanner_entropy: labels and entropy on the grid of the input. scanner_affine: that grid's (4, 4).
     """
@@ -54,7 +75,7 @@ class Prediction:
     finding_samples: NDArray[np.float64]
     feature_distance: float
     atlas_log_bayes_factor: float
-    prior_entropy_share: float
+    prior_effect: PriorEffect
     quality: Mapping[str, float]
     scanner_labels: NDArray[np.uint8]
     scanner_entropy: NDArray[np.float32]
@@ -102,6 +123,47 @@ class Place:
     structure: str
 
 
+class Side(StrEnum):
+    """Side of the patient."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    BOTH = "both sides"
+    MIDLINE = "midline"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntropyShare:
+    """What one structure holds of the brain's unusual entropy, and of its volume, [0, 1]. structure: reader's name.
+
+    side: that which holds most of it.
+    """
+
+    structure: str
+    side: Side
+    share: float
+    of_brain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """One place of unusual entropy. nats: mean over 10 mm above what is usual. ml: around it, at half of that."""
+
+    place: Place
+    side: Side
+    nats: float
+    ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpretation:
+    """Which structures and places carry the entropy that is unusual; largest first."""
+
+    shares: tuple[EntropyShare, ...]
+    spots: tuple[Spot, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """One reason for a human to look. part: share of the score, 0 for a rule that stands outside it."""
@@ -127,7 +189,10 @@ class SignalReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The gate's decision on one case. The parts of `signals` sum to `score`; `reasons` are ordered, worst first."""
+    """The gate's decision on one case. The parts of `signals` sum to `score`; `reasons` are ordered, worst first.
+
+    interpretation: of a flagged case with a brain.
+    """
 
     route: Route
     score: float
@@ -137,6 +202,7 @@ class Verdict:
     action: str
     place: Place | None
     promise: str
+    interpretation: Interpretation | None = None
 
     def __post_init__(self) -> None:
         if self.route is not Route.ACCEPTED and not self.reasons:

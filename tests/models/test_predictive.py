@@ -106,14 +106,6 @@ class TestEveryVoxelSampled:
 
         assert self.p.predict().pairwise_dice == pytest.approx(np.mean(dice), abs=1e-5)
 
-    def test_entropy_before_the_prior_is_that_of_the_mean_heads_softmax_over_what_it_calls_brain(self):
-        point = probability(self.p, self.p.mean)
-        inside = point.argmax(axis=0) >= 2
-
-        expected = entropy_of(probability(self.p, self.p.mean, prior=False))[inside].mean()
-
-        assert self.p.predict().entropy_before_prior == pytest.approx(expected, abs=1e-5)
-
 
 @pytest.mark.usefixtures("small_chunks")
 class TestCertainVoxelsLeftOut:
@@ -198,13 +190,12 @@ def test_a_point_posterior_has_no_mutual_information_and_samples_that_agree():
     assert result.pairwise_dice == pytest.approx(1, abs=1e-6)
 
 
-def test_an_image_without_brain_has_no_dice_and_no_entropy_to_speak_of():
+def test_an_image_without_brain_has_no_dice():
     p = problem()
 
     result = predict(p.features, p.mean, p.samples, p.ratio, torch.zeros(C, dtype=torch.bool))
 
     assert math.isnan(result.pairwise_dice)
-    assert math.isnan(result.entropy_before_prior)
 
 
 @settings(max_examples=60, deadline=None)

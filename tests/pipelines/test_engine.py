@@ -83,7 +83,7 @@ def maps_of(prediction: Prediction) -> tuple[NDArray[np.generic], ...]:
 
 def scalars_of(prediction: Prediction) -> tuple[float, ...]:
     p = prediction
-    return (p.pairwise_dice, p.feature_distance, p.atlas_log_bayes_factor, p.prior_entropy_share)
+    return (p.pairwise_dice, p.feature_distance, p.atlas_log_bayes_factor, *p.prior_effect.over(BRAIN))
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

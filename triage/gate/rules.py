@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from triage.anatomy import structure_name
 from triage.case import Case, RefusedInput
 from triage.findings import NOT_ASSESSABLE, findings, most_like
+from triage.gate.interpretation import interpret, place_at
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 from triage.gate.signals import SIGNALS, Evidence
 from triage.verdict import Place, Prediction, Reason, Route, SignalReading, Verdict
@@ -109,6 +107,7 @@ class ThresholdGate:
             action=reasons[0].action if reasons else "",
             place=_place(evidence, readings),
             promise=point.promise,
+            interpretation=interpret(evidence) if reasons and evidence.brain.any() else None,
         )
 
 
@@ -194,13 +193,4 @@ def _place(evidence: Evidence, readings: tuple[SignalReading, ...]) -> Place | N
     part = {r.name: r.part for r in readings}
     focal = part["focal_conflict"] > part["worst_patch"]
     index = evidence.worst(evidence.conflict_patches if focal else evidence.excess_patches)
-    prediction = evidence.prediction
-    mm = (prediction.affine @ [*index, 1.0])[:3]
-    nearest = np.rint(np.linalg.inv(prediction.scanner_affine) @ [*mm, 1.0])[:3].astype(int)
-    on_grid = np.clip(nearest, 0, np.array(prediction.scanner_labels.shape) - 1)
-    return Place(
-        conformed=index,
-        scanner=(int(on_grid[0]), int(on_grid[1]), int(on_grid[2])),
-        ras_mm=(float(mm[0]), float(mm[1]), float(mm[2])),
-        structure=structure_name(int(prediction.labels[index])),
-    )
+    return place_at(evidence.prediction, index)

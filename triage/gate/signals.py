@@ -78,10 +78,15 @@ class Evidence:
         return distance[1:-1, 1:-1, 1:-1]
 
     @cached_property
-    def excess_patches(self) -> NDArray[np.float32]:
-        """Mean over 10 mm patches of entropy above what is usual at that distance from a boundary, nats."""
+    def excess(self) -> NDArray[np.float32]:
+        """Entropy of the brain above what is usual at that distance from a boundary, nats; 0 outside the brain."""
         excess = np.where(self.brain, self.entropy - self.usual_entropy[self.distance].astype(np.float32), 0)
-        return _patch_mean(excess.astype(np.float32))
+        return excess.astype(np.float32)
+
+    @cached_property
+    def excess_patches(self) -> NDArray[np.float32]:
+        """Mean of that over 10 mm patches."""
+        return _patch_mean(self.excess)
 
     @cached_property
     def conflict_patches(self) -> NDArray[np.float32]:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from triage import NOT_FOR_CLINICAL_USE, __version__
+from triage.anatomy import BRAIN, STRUCTURES, Structure
 from triage.case import Case, NotChosen, RefusedInput, Series
 from triage.findings import findings
 from triage.measurements import measure
-from triage.verdict import Prediction, Report, Verdict
+from triage.verdict import Prediction, PriorEffect, Report, Verdict
 
 REPORT = "report.json"
 SCHEMA_VERSION = "1.1"
@@ -87,14 +88,32 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _uncertainty(prediction: Prediction) -> dict[str, Any]:
+    before, after, relabelled = prediction.prior_effect.over(BRAIN)
     return {
         "posterior_samples": len(prediction.volumes_mm3),
         "interval": "95 % equal-tailed, over posterior samples",
         "pairwise_dice": prediction.pairwise_dice,
         "feature_distance": prediction.feature_distance,
         "atlas_log_bayes_factor": prediction.atlas_log_bayes_factor,
-        "prior_entropy_share": prediction.prior_entropy_share,
+        "prior_entropy_share": before - after,
+        "prior": {
+            "entropy_before": before,
+            "entropy_after": after,
+            "relabelled": relabelled,
+            "structures": [_of_structure(prediction.prior_effect, s) for s in STRUCTURES if s.id in BRAIN],
+        },
         "quality": prediction.quality,
+    }
+
+
+def _of_structure(effect: PriorEffect, structure: Structure) -> dict[str, Any]:
+    before, after, relabelled = effect.over((structure.id,))
+    return {
+        "key": structure.key,
+        "name": structure.name,
+        "entropy_before": before,
+        "entropy_after": after,
+        "relabelled": relabelled,
     }
 
 

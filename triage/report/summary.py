@@ -14,7 +14,18 @@ from triage.errors import Code
 from triage.findings import NORMAL, FindingProbability, most_like
 from triage.measurements import Measurement
 from triage.report.as_json import REPORT, SCHEMA_VERSION
-from triage.verdict import BundleId, Place, Reason, Route, SignalReading, Verdict
+from triage.verdict import (
+    BundleId,
+    EntropyShare,
+    Interpretation,
+    Place,
+    Reason,
+    Route,
+    Side,
+    SignalReading,
+    Spot,
+    Verdict,
+)
 
 Setting = str | int | float | bool | None
 
@@ -141,6 +152,7 @@ def _verdict(written: Mapping[str, Any]) -> Verdict:
         action=written["action"],
         place=_place(place) if place else None,
         promise=written["promise"],
+        interpretation=_interpretation(written.get("interpretation")),  # none before version 1.1
     )
 
 
@@ -150,6 +162,17 @@ def _place(written: Mapping[str, Any]) -> Place:
         scanner=tuple(written["scanner"]),
         ras_mm=tuple(written["ras_mm"]),
         structure=written["structure"],
+    )
+
+
+def _interpretation(written: Mapping[str, Any] | None) -> Interpretation | None:
+    if written is None:
+        return None
+    shares = (_numbers(row, "share", "of_brain") for row in written["shares"])
+    spots = (_numbers(row, "nats", "ml") for row in written["spots"])
+    return Interpretation(
+        shares=tuple(EntropyShare(**{**row, "side": Side(row["side"])}) for row in shares),
+        spots=tuple(Spot(**{**row, "side": Side(row["side"]), "place": _place(row["place"])}) for row in spots),
     )
 
 

@@ -1,0 +1,29 @@
+"""What the anatomical prior decided: the point estimate with it and without, voxel by voxel."""
+
+import torch
+from torch import Tensor
+
+from models.network import SUBVOXELS
+from models.predictive import DENSE_CELLS, fused
+
+
+def prior_effect(features: Tensor, head: Tensor, ratio: Tensor) -> Tensor:
+    """(4, C) float64, by the class with the prior: voxels, those of another class without it, and two sums in nats.
+
+    The sums are of the entropy without the prior and with it. features: (F + 1, N), last row ones; head: (8 C, F + 1);
+    ratio: (C - 1, N).
+    """
+    classes = len(ratio) + 1
+    total = torch.zeros(4, classes, dtype=torch.float64)
+    parts = zip(*(torch.split(rows, DENSE_CELLS, dim=1) for rows in (features, ratio)), strict=True)
+    for cells, here in parts:
+        logits = (head @ cells).view(classes, SUBVOXELS, -1)
+        logits = logits - logits.amax(dim=0)
+        before = torch.softmax(logits, dim=0)
+        p, after = fused(logits, here[:, None])
+        labels = p.argmax(dim=0).ravel()
+        changed = labels != before.argmax(dim=0).ravel()
+        entropy = torch.special.entr(before).sum(dim=0).ravel()
+        values = (torch.ones_like(entropy), changed, entropy, after.ravel())
+        total += torch.stack([torch.bincount(labels, value.double(), classes) for value in values])
+    return total
