@@ -3,12 +3,13 @@
 0: all decided. 2: some inputs were refused. 1: the run failed, or was not understood.
 """
 
+import json
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -131,6 +132,39 @@ def sample(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> i
     from pipelines.sample import make_sample_inbox
 
     typer.echo(f"Sample inbox: {make_sample_inbox(folder)}")
+    return 0
+
+
+@app.command()
+def evaluate(
+    *,
+    cases: Annotated[Path, typer.Option(help="Table of labelled scans: case, split, finding, t1, label, ...")],
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the shipped one]")] = None,
+    splits: Annotated[str, typer.Option(help="Splits of the table, with commas between.")] = "tune",
+    posteriors: Annotated[Path | None, typer.Option(help="Compare the posteriors fitted into this folder.")] = None,
+    damage: Annotated[list[str] | None, typer.Option(help="Kinds of damaged copies that are compared too.")] = None,
+    cache: Annotated[Path, typer.Option(help="Folder for what takes long.")] = Path("out/bench"),
+    out: Annotated[Path | None, typer.Option(help="File for all figures, JSON.")] = None,
+) -> int:
+    """Measure a model on labelled scans, or all posteriors of its head side by side."""
+    from pipelines.engine import load_engine
+    from pipelines.evaluate import as_text
+    from pipelines.evaluate import evaluate as evaluate_scans
+    from pipelines.posterior_table import as_table, compare_posteriors
+    from pipelines.scans import read_scans
+    from pipelines.settings import SHIPPED_BUNDLE
+
+    engine = load_engine(bundle or SHIPPED_BUNDLE)
+    scans = read_scans(cases, splits.split(","))
+    figures: Any
+    if posteriors is None:
+        figures = list(evaluate_scans(scans, engine, cache))
+        typer.echo(as_text(figures))
+    else:
+        figures = compare_posteriors(posteriors, engine, scans, damage or (), cache)
+        typer.echo(as_table(figures))
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=1))
     return 0
 
 

@@ -1,6 +1,6 @@
 """Measure a bundle on labelled scans: Dice against their labels, signals and entropy, one row a scan."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.engine import BundleEngine
-from pipelines.labelled import labelled
+from pipelines.labelled import features_folder, labelled
+from pipelines.markdown import table
 from pipelines.metrics import dice
 from pipelines.scans import NEUROMORPHOMETRICS, Scan, read_classes, read_nifti, read_scans
 from triage.anatomy import N_CLASSES, STRUCTURES, TISSUES
@@ -21,11 +22,9 @@ SEED = 0
 
 
 def evaluate(scans: Iterable[Scan], engine: BundleEngine, cache: Path | None = None) -> Iterator[dict[str, Any]]:
-    """One JSON-ready row a scan; signals against no usual entropy, which `pipelines.set_limits` then derives.
-
-    cache: a folder for the features of this engine's trunk.
-    """
-    for one in labelled(scans, engine.runner, cache):
+    """One JSON-ready row a scan; signals against no usual entropy, which `pipelines.set_limits` then derives."""
+    features = features_folder(cache, engine.model.trunk) if cache else None
+    for one in labelled(scans, engine.runner, features):
         scan = one.scan
         prediction = engine.infer(one.features, one.conformed, read_nifti(scan.t1), seed=SEED)
         row = describe(prediction) | {"case": scan.name, "split": scan.split, "finding": scan.finding}
@@ -51,3 +50,14 @@ def dice_table(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str,
     """Dice of every labelled class and of the tissues; NaN where the truth has none."""
     groups = {s.key: (s.id,) for s in STRUCTURES if s.id < N_CLASSES - 1} | dict(TISSUES)
     return {key: dice(np.isin(labels, ids), np.isin(truth, ids)) for key, ids in groups.items()}
+
+
+def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Dice of the scans that have labels, one row a scan, and their mean."""
+    found = {row["case"]: row["dice"] for row in rows if "dice" in row}
+    if not found:
+        return "No scan of these splits has labels.\n"
+    keys = list(next(iter(found.values())))
+    mean = {key: float(np.nanmean([dice[key] for dice in found.values()])) for key in keys}
+    lines = (found | {"mean": mean}).items()
+    return table(["scan", *keys], [[name, *(dice[key] for key in keys)] for name, dice in lines])

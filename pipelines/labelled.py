@@ -58,8 +58,13 @@ def damaged(
             continue
 
 
+def copy_name(scan: Scan, damage: str) -> str:
+    """A file's name for a scan or a damaged copy of it, such as one.noise.3."""
+    return f"{scan.name} {damage}".strip().replace(" ", ".")
+
+
 def features_folder(cache: Path, trunk: Trunk) -> Path:
-    """Where features of this very trunk are kept."""
+    """Where features of this very trunk are kept in a cache folder."""
     digest = hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in trunk.state_dict().values()))
     return cache / f"features-{digest.hexdigest()[:12]}"
 
@@ -88,7 +93,7 @@ def _classes(labels: Path, conformed: Conformed) -> NDArray[np.uint8]:
 
 
 def _kept(scan: Scan, damage: str, volume: Callable[[], Volume], runner: Runner, cache: Path | None) -> Labelled:
-    path = cache / f"{' '.join([scan.name, damage]).strip().replace(' ', '.')}.npz" if cache else None
+    path = cache / f"{copy_name(scan, damage)}.npz" if cache else None
     if path is not None and path.is_file():
         return _read(scan, damage, path)
     one = label(scan, volume(), runner, damage)

@@ -6,6 +6,7 @@ score of a case; the loss of a case is 1 - mean Dice.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from models.posteriors.point import PointPosterior
 from models.predictive import augment, predict
 from pipelines.compare import GRADED, Grades, grade, pooled, predictive, read_grades, sampled_case, write_grades
 from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine
-from pipelines.labelled import Labelled
+from pipelines.labelled import Labelled, copy_name, damaged, features_folder, labelled
 from pipelines.markdown import figure, table
 from pipelines.metrics import (
     adaptive_calibration_error,
@@ -28,9 +29,12 @@ from pipelines.metrics import (
     spearman,
     subject_interval,
 )
+from pipelines.scans import Scan
 from pipelines.turns import in_turns
 
 SEED = 0
+REPEATS = 2
+BOOTSTRAPS = 400
 REFERENCE = "hmc"
 BASELINE = "point"
 COLUMNS: Mapping[str, str] = {
@@ -58,24 +62,46 @@ def read_posteriors(folder: Path) -> dict[str, HeadPosterior]:
     return {name: POSTERIORS[name].load(load_file(path)) for name, path in paths.items() if path.is_file()}
 
 
+def compare_posteriors(
+    folder: Path, engine: BundleEngine, scans: Sequence[Scan], damage: Sequence[str], cache: Path
+) -> dict[str, dict[str, Any]]:
+    """A row a posterior: `summary`, cost, distance from the reference, and gains over the point estimate.
+
+    folder: of the fitted states. scans: those with labels count. damage: kinds of damaged copies to grade too.
+    """
+    posteriors = read_posteriors(folder)
+    labels = [scan for scan in scans if scan.labels is not None]
+    features = features_folder(cache, engine.model.trunk)
+    clean = grades_of(posteriors, engine, labelled(labels, engine.runner, features), cache)
+    worse = grades_of(posteriors, engine, damaged(labels, damage, engine.runner, features), cache)
+    ratios = costs(posteriors, engine, next(labelled(labels, engine.runner, features)))
+    reference = posteriors.get(REFERENCE)
+    return {
+        name: summary(clean[name], worse[name])
+        | {"cost": ratios[name], "sd_ratio": sd_ratio(posterior, reference) if reference else float("nan")}
+        | {"structures": per_structure(clean[name]), "gains": gains(clean[name], clean.get(BASELINE, clean[name]))}
+        for name, posterior in posteriors.items()
+    }
+
+
 def grades_of(
     posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, cases: Iterable[Labelled], cache: Path
 ) -> dict[str, list[Grades]]:
     """Every posterior on every labelled case; what was graded before, with the same states, is read from the cache."""
     found: dict[str, list[Grades]] = {name: [] for name in posteriors}
     reference = posteriors.get(REFERENCE)
-    states = (engine.bundle.digest, _digest(reference) if reference else "")
-    folders = {name: cache / f"{name}-{_join(*states, _digest(one))}" for name, one in posteriors.items()}
+    origin = (engine.bundle.digest, _digest(reference) if reference else "")
+    kept = {name: cache / "grades" / f"{name}-{_join(*origin, _digest(one))}" for name, one in posteriors.items()}
     for one in cases:
-        file = f"{one.scan.name} {one.damage}".strip().replace(" ", ".") + ".npz"
-        if not all((folder / file).is_file() for folder in folders.values()):
+        files = {name: folder / f"{copy_name(one.scan, one.damage)}.npz" for name, folder in kept.items()}
+        if not all(file.is_file() for file in files.values()):
             case = sampled_case(one, engine)
-            # Other draws than the row of the reference itself, whose distance is then what chance alone gives.
-            truth = None if reference is None else predictive(case, reference.sample(SAMPLES, seed=SEED + 1))
+            # Other draws than those of the reference's own row, whose distance is then what chance alone gives.
+            aim = None if reference is None else predictive(case, reference.sample(SAMPLES, seed=SEED + 1))
             for name, posterior in posteriors.items():
-                write_grades(folders[name] / file, grade(case, predictive(case, heads(posterior)), truth))
-        for name, folder in folders.items():
-            found[name].append(read_grades(folder / file))
+                write_grades(files[name], grade(case, predictive(case, heads(posterior)), aim))
+        for name, file in files.items():
+            found[name].append(read_grades(file))
     return found
 
 
@@ -122,16 +148,22 @@ def per_structure(clean: Sequence[Grades]) -> dict[str, dict[str, float]]:
     }
 
 
-def gain(
-    these: Sequence[Grades], those: Sequence[Grades], figure_of: Callable[[Sequence[Grades]], float]
-) -> list[float]:
-    """Difference of a figure over the same scans, and its 95 % interval over scans drawn again."""
+def gains(these: Sequence[Grades], those: Sequence[Grades]) -> dict[str, list[float]]:
+    """Differences over the same scans, each with its 95 % interval over scans drawn again: value, low, high."""
     pairs = list(zip(these, those, strict=True))
+    figures: Mapping[str, Callable[[Sequence[Grades]], float]] = {
+        "nll": mean_nll,
+        "ece_band": lambda cases: calibration(cases, "band", expected_calibration_error),
+        "error_auroc": lambda cases: float(np.mean([one.error_auroc for one in cases])),
+    }
 
-    def difference(drawn: Sequence[tuple[Grades, Grades]]) -> float:
-        return figure_of([a for a, _ in drawn]) - figure_of([b for _, b in drawn])
+    def difference(drawn: Sequence[tuple[Grades, Grades]], of: Callable[[Sequence[Grades]], float]) -> float:
+        return of([a for a, _ in drawn]) - of([b for _, b in drawn])
 
-    return [difference(pairs), *subject_interval(pairs, difference, n=400)]
+    return {
+        name: [difference(pairs, of), *subject_interval(pairs, partial(difference, of=of), n=BOOTSTRAPS)]
+        for name, of in figures.items()
+    }
 
 
 def mean_nll(cases: Sequence[Grades]) -> float:
@@ -150,9 +182,7 @@ def sd_ratio(posterior: HeadPosterior, reference: HeadPosterior) -> float:
     return float((ours / theirs.clamp_min(1e-12)).median())
 
 
-def costs(
-    posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, one: Labelled, repeats: int
-) -> dict[str, float]:
+def costs(posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, one: Labelled) -> dict[str, float]:
     """Time of a prediction with each posterior over that of one pass, measured in turns: network, then samples."""
     image = torch.from_numpy(one.conformed.image)
     ratio = torch.ones(len(engine.model.training_prior), one.features[0].numel())
@@ -162,7 +192,7 @@ def costs(
         return lambda: predict(augment(engine.runner(image)), posterior.mean, drawn, ratio, BRAIN_CLASSES)
 
     single = PointPosterior(mean=engine.model.posterior.mean)
-    pass_s, *times = in_turns(*map(run, (single, *posteriors.values())), repeats=repeats)
+    pass_s, *times = in_turns(*map(run, (single, *posteriors.values())), repeats=REPEATS)
     return {name: took / pass_s for name, took in zip(posteriors, times, strict=True)}
 
 
