@@ -19,7 +19,7 @@ from models.density import pool
 from models.predictive import Predictive, augment, cell_probability, predict, unfold
 from models.priors.atlas import Atlas
 from models.priors.effect import prior_effect
-from models.priors.fusion import log_evidence, prior_ratio
+from models.priors.fusion import log_bayes_factor, prior_ratio
 from models.priors.pose import EFFECTIVE_VOXELS, Pose, find_pose
 from models.runtime import Runner, make_runner
 from pipelines.descriptors import describe
@@ -143,12 +143,8 @@ class BundleEngine:
         """
         model = self.model
         here = pose.affine @ coarse_affine
-        # beta 0 turns the prior's say off, not the question whether anatomy fits.
-        ratios = [
-            prior_ratio(atlas.on_grid(coarse.shape[1:], here), model.training_prior, model.beta or 1.0)
-            for atlas in (model.atlas, self.unknown_pose)
-        ]
-        gain = log_evidence(coarse, ratios[0]) - log_evidence(coarse, ratios[1])
+        known, unknown = (atlas.on_grid(coarse.shape[1:], here) for atlas in (model.atlas, self.unknown_pose))
+        gain = log_bayes_factor(coarse, known, unknown, model.training_prior)
         brain = coarse[list(BRAIN)].sum(dim=0) > 0.5
         factor = float(gain[brain].mean()) if bool(brain.any()) else math.nan
         weight = 0.0 if math.isnan(factor) else float(expit(EFFECTIVE_VOXELS * factor))

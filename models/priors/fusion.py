@@ -29,3 +29,14 @@ def log_evidence(probability: Tensor, ratio: Tensor) -> Tensor:
     """
     healthy = probability[:-1]
     return torch.log((healthy * ratio).sum(dim=0)) - torch.log(healthy.sum(dim=0).clamp_min(1e-12))
+
+
+def log_bayes_factor(probability: Tensor, atlas: Tensor, other: Tensor, training_prior: Tensor) -> Tensor:
+    """How much better one atlas explains each voxel than another does, nats.
+
+    The exponent is 1, whatever was fitted for the rule above: sum_h q(h | healthy) pi(h) / pi_train(h) is then
+    p(x | pi) / p(x | pi_train), so the difference of two logarithms is that of two marginal likelihoods.
+    probability: (H + 1, ...) with lesion last; atlas, other: (H, ...); training_prior: (H,). Returns (...).
+    """
+    one, two = (log_evidence(probability, prior_ratio(a, training_prior, 1.0)) for a in (atlas, other))
+    return one - two

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.priors.fusion import fuse, log_evidence, prior_ratio
+from models.priors.atlas import Atlas
+from models.priors.fusion import fuse, log_bayes_factor, log_evidence, prior_ratio
 
 H, N = 4, 20
 
@@ -22,6 +23,7 @@ def ratio_of(seed: int, scale: float = 1.0) -> Tensor:
     return torch.exp(scale * torch.randn(H, N, generator=torch.Generator().manual_seed(seed)))
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), atlas=st.integers(0, 10**6), scale=st.floats(0, 8))
 def test_the_probability_of_lesion_is_untouched_by_any_atlas(seed, atlas, scale):
     q = likelihood(seed)
@@ -29,6 +31,7 @@ def test_the_probability_of_lesion_is_untouched_by_any_atlas(seed, atlas, scale)
     assert torch.equal(fuse(q, ratio_of(atlas, scale))[-1], q[-1])
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), atlas=st.integers(0, 10**6), scale=st.floats(0, 8))
 def test_the_classes_still_sum_to_one(seed, atlas, scale):
     p = fuse(likelihood(seed), ratio_of(atlas, scale))
@@ -100,3 +103,38 @@ def test_a_voxel_that_is_all_lesion_stays_a_lesion():
     q[-1] = 1
 
     assert torch.equal(fuse(q, ratio_of(0)[:, :1]), q)
+
+
+def test_the_bayes_factor_of_two_atlases_is_the_ratio_of_their_marginal_likelihoods():
+    """Two Gaussians of unit variance at -1 and 1, learnt under prior (.9, .1), with some lesion beside them."""
+    x, training, atlases = 0.4, (0.9, 0.1), ((0.3, 0.7), (0.8, 0.2))
+    density = [math.exp(-((x - m) ** 2) / 2) for m in (-1, 1)]
+    learnt = [d * t for d, t in zip(density, training, strict=True)]
+    q = torch.tensor([*(0.6 * v / sum(learnt) for v in learnt), 0.4])[:, None]
+
+    marginal = [sum(d * p for d, p in zip(density, atlas, strict=True)) for atlas in atlases]
+    one, two = (torch.tensor(atlas)[:, None] for atlas in atlases)
+    factor = log_bayes_factor(q, one, two, torch.tensor(training))
+
+    assert float(factor) == pytest.approx(math.log(marginal[0] / marginal[1]), rel=1e-5)
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    pose=st.lists(st.floats(-60, 60), min_size=12, max_size=12),
+    beta=st.floats(0, 5),
+    gamma=st.floats(0, 1),
+)
+def test_the_probability_of_lesion_is_untouched_whatever_the_pose_and_the_exponents(seed, pose, beta, gamma):
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.softmax(3 * torch.randn(H, 4, 5, 6, generator=generator), dim=0)
+    affine = np.vstack([np.reshape(pose, (3, 4)) / [20, 20, 20, 1], [0, 0, 0, 1]])
+    here = Atlas(probability=maps, affine=np.diag([3.0, 3, 3, 1])).on_grid((N, 1, 1), affine).flatten(1)
+    training = torch.softmax(torch.randn(H, generator=generator), dim=0) ** gamma
+    q = likelihood(seed)
+
+    p = fuse(q, prior_ratio(here, training, beta))
+
+    assert torch.equal(p[-1], q[-1])
+    torch.testing.assert_close(p.sum(dim=0), torch.ones(N))
