@@ -2,12 +2,13 @@
 
 LICENSE  configs/metadata.json  docs/README.md (the model card)
 models/network.safetensors  models/posterior.safetensors  models/density.safetensors  models/atlas.nii.gz
-models/classifier.safetensors (of findings; a bundle may come without)
+models/classifier.safetensors (of findings), models/members/*.safetensors (of an ensemble): a bundle may come without
 operating_point.json (the gate's)  SHA256SUMS
 """
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from models.classify import Classifier
 from models.density import FeatureDensity
-from models.network import SegmentationNet, Trunk
+from models.network import SUBVOXELS, SegmentationNet, Trunk
 from models.posteriors import POSTERIORS, HeadPosterior
 from models.priors.atlas import Atlas
 
@@ -32,6 +33,7 @@ POSTERIOR = "models/posterior.safetensors"
 DENSITY = "models/density.safetensors"
 ATLAS = "models/atlas.nii.gz"
 CLASSIFIER = "models/classifier.safetensors"
+MEMBERS = "models/members"
 
 
 class BundleError(Exception):
@@ -47,6 +49,7 @@ class Bundle:
     beta: exponent of the prior ratio. The posterior is already divided by the temperature; a state without
     a mean is that of the network's own head.
     findings: keys of the classifier's classes; none without a classifier.
+    members: other networks of the same task, with what they share with this one; their heads, too, are divided.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Bundle:
     density: FeatureDensity
     findings: tuple[str, ...]
     classifier: Classifier | None
+    members: tuple[SegmentationNet, ...] = ()
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -69,11 +73,7 @@ def load_bundle(folder: Path) -> Bundle:
     metadata = json.loads((folder / METADATA).read_text())
     settings = metadata["brain_triage"]
     classes = tuple(settings["classes"])
-    net = SegmentationNet(len(classes))
-    try:
-        net.load_state_dict(_read_tensors(folder, NETWORK))
-    except RuntimeError as error:
-        raise BundleError(f"The weights in {NETWORK} do not fit this network. Use the code's own version.") from error
+    net = read_network(folder, len(classes))
     temperature = float(settings["temperature"])
     state = {"mean": net.linear_head} | _read_tensors(folder, POSTERIOR)
     try:
@@ -89,7 +89,7 @@ def load_bundle(folder: Path) -> Bundle:
         version=metadata["version"],
         digest=digest,
         classes=classes,
-        trunk=net.trunk.eval().requires_grad_(False),
+        trunk=net.trunk,
         posterior=posterior,
         atlas=read_atlas(folder / ATLAS),
         training_prior=_training_prior(settings),
@@ -97,7 +97,32 @@ def load_bundle(folder: Path) -> Bundle:
         density=FeatureDensity(mean=density["mean"], whitening=density["whitening"]),
         findings=findings,
         classifier=_read_classifier(folder) if findings else None,
+        members=tuple(_read_members(folder, net, temperature)),
     )
+
+
+def read_network(folder: Path, n_classes: int) -> SegmentationNet:
+    """The network alone, without a check of the digests. Raises BundleError."""
+    net = SegmentationNet(n_classes)
+    try:
+        net.load_state_dict(_read_tensors(folder, NETWORK))
+    except RuntimeError as error:
+        raise BundleError(f"The weights in {NETWORK} do not fit this network. Use the code's own version.") from error
+    return net.eval().requires_grad_(False)
+
+
+def _read_members(folder: Path, net: SegmentationNet, temperature: float) -> Iterator[SegmentationNet]:
+    """Each file holds the weights in which a member differs from the network."""
+    for path in sorted((folder / MEMBERS).glob("*.safetensors")):
+        name = path.relative_to(folder).as_posix()
+        member = SegmentationNet(net.head.out_channels // SUBVOXELS)
+        try:
+            member.load_state_dict(net.state_dict() | _read_tensors(folder, name))
+        except RuntimeError as error:
+            raise BundleError(f"The weights in {name} do not fit this network. Use the code's own version.") from error
+        for weights in member.head.parameters():
+            weights.data /= temperature
+        yield member.eval().requires_grad_(False)
 
 
 def _training_prior(settings: dict[str, Any]) -> Tensor:

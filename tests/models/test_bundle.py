@@ -14,6 +14,7 @@ from models.bundle import (
     ATLAS,
     CLASSIFIER,
     DENSITY,
+    MEMBERS,
     METADATA,
     NETWORK,
     POSTERIOR,
@@ -28,6 +29,7 @@ from models.bundle import (
     write_tensors,
 )
 from models.classify import Classifier
+from models.last_block import last_weights
 from models.network import SegmentationNet
 from models.priors.atlas import Atlas
 
@@ -254,6 +256,38 @@ def test_a_classifier_that_is_not_whole_is_refused(folder, tensors):
     name_findings(folder)
 
     with pytest.raises(BundleError, match=rf"{CLASSIFIER} is not a classifier of findings"):
+        load_bundle(folder)
+
+
+def test_a_bundle_may_come_without_members(sealed):
+    assert load_bundle(sealed).members == ()
+
+
+def test_a_member_is_the_network_but_for_the_weights_in_its_file_and_its_head_is_divided_too(folder, network):
+    torch.manual_seed(1)
+    other = SegmentationNet(len(CLASSES))
+    differs = last_weights(other)
+    write_tensors(folder / MEMBERS / "one.safetensors", differs, half=True)
+    write_tensors(folder / MEMBERS / "two.safetensors", {"head.bias": torch.ones(24)})
+    seal(folder)
+
+    one, two = load_bundle(folder).members
+
+    for name, value in one.trunk.state_dict().items():
+        source = other if f"trunk.{name}" in differs else network
+        assert torch.equal(value, source.trunk.state_dict()[name].half().float()), name
+    torch.testing.assert_close(one.linear_head, other.linear_head.half().float() / TEMPERATURE)
+    torch.testing.assert_close(two.linear_head[:, :-1], network.linear_head[:, :-1].half().float() / TEMPERATURE)
+    assert two.linear_head[:, -1].unique().tolist() == [1 / TEMPERATURE]
+    assert not one.training
+
+
+@pytest.mark.parametrize("tensors", [{"head.bias": torch.zeros(8)}, {"tail.bias": torch.zeros(24)}])
+def test_a_member_of_another_network_is_refused(folder, tensors):
+    write_tensors(folder / MEMBERS / "odd.safetensors", tensors)
+    seal(folder)
+
+    with pytest.raises(BundleError, match=rf"The weights in {MEMBERS}/odd\.safetensors do not fit this network"):
         load_bundle(folder)
 
 

@@ -8,11 +8,11 @@ from models.last_block import (
     TILE,
     BeforeLastBlock,
     BlockImage,
+    LastBlock,
     draw_tiles,
-    features_of_tiles,
     last_weights,
+    named_as_in_network,
     padded,
-    with_last_weights,
 )
 from models.network import SegmentationNet
 
@@ -37,8 +37,11 @@ def inputs() -> Tensor:
 
 @pytest.fixture(scope="module")
 def image(inputs) -> BlockImage:
-    fine = [2 * n for n in CELLS]
-    return BlockImage(subject="a", inputs=padded(inputs), classes=torch.randint(0, 3, fine, dtype=torch.uint8))
+    """Its classes are the number of the tile, counted with the last axis fastest."""
+    numbers = torch.arange(6, dtype=torch.uint8).view(GRID)
+    for axis in range(3):
+        numbers = numbers.repeat_interleave(2 * TILE, dim=axis)
+    return BlockImage(subject="a", inputs=padded(inputs), classes=numbers)
 
 
 def test_the_trunk_is_what_comes_before_its_last_block_and_then_that_block(net):
@@ -49,47 +52,48 @@ def test_the_trunk_is_what_comes_before_its_last_block_and_then_that_block(net):
 
 def test_on_all_tiles_the_features_are_those_of_the_whole_image_at_its_edges_too(net, inputs, image):
     whole = net.trunk.decoder[0](inputs[None])[0]
-    marked = BlockImage(subject="a", inputs=image.inputs, classes=_tile_numbers())
 
-    tiles = draw_tiles(marked, 6, torch.Generator().manual_seed(2))
-    features = features_of_tiles(net.trunk.decoder[0], tiles)
+    tiles, classes = draw_tiles(image, 6, torch.Generator().manual_seed(2))
+    features = LastBlock(net).features(tiles)
 
-    for found, classes in zip(features, tiles.classes, strict=True):
-        x, y, z = (TILE * int(n) for n in torch.unravel_index(classes[0, 0, 0], GRID))
+    for found, number in zip(features, classes[0, :: 2 * TILE, 0, 0], strict=True):
+        x, y, z = (TILE * int(n) for n in torch.unravel_index(number, GRID))
         torch.testing.assert_close(found, whole[:, x : x + TILE, y : y + TILE, z : z + TILE], rtol=1e-4, atol=1e-4)
 
 
-def test_no_tile_is_drawn_twice_and_no_more_than_there_are():
-    marked = BlockImage(subject="a", inputs=padded(torch.zeros(1, *CELLS)), classes=_tile_numbers())
+def test_the_logits_of_a_tile_lie_where_its_classes_do(net, image):
+    tiles, classes = draw_tiles(image, 4, torch.Generator().manual_seed(2))
+    last = LastBlock(net)
 
-    some = draw_tiles(marked, 4, torch.Generator().manual_seed(3)).classes[:, 0, 0, 0].tolist()
-    every = draw_tiles(marked, 99, torch.Generator().manual_seed(3)).classes[:, 0, 0, 0].tolist()
+    logits = last(tiles)
 
-    assert len(set(some)) == 4
-    assert sorted(every) == list(range(6))
+    assert logits.shape == (1, 3, *classes.shape[1:])
+    cell = net.linear_head @ torch.cat([last.features(tiles)[2, :, 5, 6, 7], torch.ones(1)])
+    corner = logits[0, :, 4 * TILE + 10 : 4 * TILE + 12, 12:14, 14:16]
+    torch.testing.assert_close(corner.reshape(-1), cell, rtol=1e-4, atol=1e-4)
 
 
-def test_another_last_block_changes_the_last_block_and_the_head_and_nothing_else(net):
+def test_no_tile_is_drawn_twice_and_no_more_than_there_are(image):
+    _, some = draw_tiles(image, 4, torch.Generator().manual_seed(3))
+    _, every = draw_tiles(image, 99, torch.Generator().manual_seed(3))
+
+    assert len(some.unique()) == 4
+    assert every.unique().tolist() == list(range(6))
+
+
+def test_the_last_blocks_weights_have_the_names_that_they_have_in_the_network(net):
+    named = named_as_in_network(LastBlock(net).state_dict())
+
+    assert named.keys() == last_weights(net).keys()
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in named.items())
+
+
+def test_what_comes_before_the_last_block_does_not_hang_on_its_weights(net):
     torch.manual_seed(4)
     other = SegmentationNet(3, widths=(4, 2, 2, 2, 2)).eval()
+    scan = torch.rand(1, 1, 64, 64, 64)
+    before = BeforeLastBlock(net.trunk)(scan)
 
-    joined = with_last_weights(net.state_dict(), last_weights(other))
+    other.load_state_dict(net.state_dict() | last_weights(other))
 
-    for name, value in joined.items():
-        source = other if name.startswith(("trunk.decoder.0.", "head.")) else net
-        assert torch.equal(value, source.state_dict()[name])
-
-
-def test_a_last_block_of_another_width_is_refused(net):
-    wider = SegmentationNet(3, widths=(6, 2, 2, 2, 2))
-
-    with pytest.raises(ValueError, match="not the weights of the last block and the head of this network"):
-        with_last_weights(net.state_dict(), last_weights(wider))
-
-
-def _tile_numbers() -> Tensor:
-    """(2 I, 2 J, 2 K) uint8: each voxel's tile, counted with the last axis fastest."""
-    numbers = torch.arange(6, dtype=torch.uint8).view(GRID)
-    for axis in range(3):
-        numbers = numbers.repeat_interleave(2 * TILE, dim=axis)
-    return numbers
+    assert torch.equal(BeforeLastBlock(other.trunk)(scan), before)
