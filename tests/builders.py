@@ -23,13 +23,17 @@ from triage.errors import Code
 from triage.findings import FINDINGS
 from triage.verdict import (
     BundleId,
+    EntropyShare,
+    Interpretation,
     Place,
     Prediction,
     PriorEffect,
     Reason,
     Report,
     Route,
+    Side,
     SignalReading,
+    Spot,
     Step,
     Verdict,
 )
@@ -297,6 +301,28 @@ def a_place() -> Place:
     )
 
 
+def an_interpretation() -> Interpretation:
+    """Doubt that lies in the lesion on the right, and some in the cortex of both sides."""
+    return Interpretation(
+        shares=(
+            EntropyShare(structure="Lesion", side=Side.RIGHT, share=0.62, of_brain=0.01),
+            EntropyShare(structure="Cortical grey matter", side=Side.BOTH, share=0.3, of_brain=0.43),
+            EntropyShare(structure="Third and fourth ventricle", side=Side.MIDLINE, share=0.08, of_brain=0.002),
+        ),
+        spots=(
+            Spot(place=a_place(), side=Side.RIGHT, nats=0.61, ml=4.2),
+            Spot(
+                place=replace(
+                    a_place(), conformed=(20, 40, 30), ras_mm=(-11.5, 2.5, -1.5), structure="Deep grey matter"
+                ),
+                side=Side.LEFT,
+                nats=0.2,
+                ml=1.0,
+            ),
+        ),
+    )
+
+
 def an_accepted_verdict(**changes: Any) -> Verdict:
     signals = signal_readings()
     verdict = Verdict(
@@ -340,6 +366,7 @@ def a_flagged_verdict(**changes: Any) -> Verdict:
         action="Look at the right frontal white matter: confirm or redraw the lesion.",
         place=a_place(),
         promise=PROMISE,
+        interpretation=an_interpretation(),
     )
     return replace(verdict, **changes)
 

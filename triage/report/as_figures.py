@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from triage.report import overlays
-from triage.report.views import VIEWS, Index, View, cut, inside
-from triage.verdict import Prediction, Report
+from triage.report.views import AXIAL, VIEWS, Index, View, cut, inside
+from triage.verdict import Prediction, Report, Spot
 
 FIGURES = "figures"
 IMAGE, SEGMENTATION, ENTROPY = "image", "segmentation", "entropy"
@@ -22,7 +22,7 @@ _THUMBNAIL_PIXELS = 160
 
 
 def as_figures(report: Report, folder: Path) -> None:
-    """Writes figures/<view>_<layer>.png, figures/montage.png and figures/thumbnail.png of a case with a prediction."""
+    """Writes <view>_<layer>.png, spot_<n>_<layer>.png, montage.png and thumbnail.png of a prediction into figures/."""
     if report.prediction is None:
         return
     out = folder / FIGURES
@@ -32,6 +32,10 @@ def as_figures(report: Report, folder: Path) -> None:
     for view, layers in panels.items():
         for name, layer in layers.items():
             layer.save(out / layer_name(view, name), optimize=True)
+    for n, spot in enumerate(spots_of(report)):
+        layers = _layers(report.prediction, AXIAL, inside(spot.place.conformed, report.prediction.labels.shape))
+        for name in (IMAGE, ENTROPY):
+            layers[name].save(out / spot_name(n, name), optimize=True)
     rows = [[_marked(_laid_over(layers, top), view) for top in layers] for view, layers in panels.items()]
     _montage(rows).save(out / MONTAGE)
     level = _layers(report.prediction, VIEWS[0], middle_of(report.prediction))
@@ -41,6 +45,17 @@ def as_figures(report: Report, folder: Path) -> None:
 def layer_name(view: View, layer: str) -> str:
     """File name of one layer of one view."""
     return f"{view.name}_{layer}.png"
+
+
+def spot_name(number: int, layer: str) -> str:
+    """File name of one layer of the axial slice through a spot of the interpretation."""
+    return f"spot_{number + 1}_{layer}.png"
+
+
+def spots_of(report: Report) -> tuple[Spot, ...]:
+    """The spots of a flagged case."""
+    interpretation = report.verdict.interpretation
+    return interpretation.spots if interpretation else ()
 
 
 def place_of(report: Report, prediction: Prediction) -> Index:

@@ -10,10 +10,11 @@ from markupsafe import Markup
 from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.anatomy import STRUCTURES
 from triage.report.decomposition import decompose
+from triage.report.explanation import explain, spot_title
 from triage.report.overlays import ENTROPY_TOP_NATS, entropy_colours
-from triage.report.panels import SCALE_BAR_MM, panels, side_mm, thumbnail
+from triage.report.panels import SCALE_BAR_MM, panels, side_mm, spot_panels, thumbnail
 from triage.report.summary import RunSummary, reason_titles
-from triage.report.text import visible
+from triage.report.text import number, percent, visible
 
 INDEX = "index.html"
 CONTENT_SECURITY_POLICY = (
@@ -64,6 +65,9 @@ def _environment() -> Environment:
         "panels": panels,
         "thumbnail": thumbnail,
         "decompose": decompose,
+        "explain": explain,
+        "spot_panels": spot_panels,
+        "spot_title": spot_title,
         "reason_titles": reason_titles,
         "side_mm": side_mm,
     }
@@ -75,11 +79,6 @@ def _finalize(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A decimal with a true minus sign; "not a number" says so."""
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") if math.isfinite(value) else "not a number"
-
-
 def measured(value: float, unit: str) -> str:
     """A volume in ml, with a decimal more under 10 ml and none for nothing; a fraction with three."""
     if unit == "1":
@@ -87,15 +86,6 @@ def measured(value: float, unit: str) -> str:
     if value == 0:
         return "0"
     return number(value, 1 if abs(value) >= 10 else 2)
-
-
-def percent(probability: float) -> str:
-    """A probability in whole percent, never a certainty."""
-    if not math.isfinite(probability):
-        return "not a number"
-    if probability < 0.005:
-        return "<1\N{NO-BREAK SPACE}%"
-    return f"{100 * probability:.0f}\N{NO-BREAK SPACE}%" if probability < 0.995 else ">99\N{NO-BREAK SPACE}%"
 
 
 def duration(seconds: float) -> str:

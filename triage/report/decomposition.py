@@ -5,7 +5,18 @@ from dataclasses import dataclass
 
 from triage.verdict import SignalReading, Verdict
 
-PART_COLOURS = ("#3b6fb5", "#b5476b", "#2f7d4f", "#8a6d1f", "#1f7a8c", "#7a4fa3", "#a8552d", "#6b6f76")
+PART_COLOURS = (
+    "#3b6fb5",
+    "#b5476b",
+    "#2f7d4f",
+    "#8a6d1f",
+    "#1f7a8c",
+    "#7a4fa3",
+    "#a8552d",
+    "#6b6f76",
+    "#4b5320",
+    "#8c2f2f",
+)
 """One a signal, in the order of the signals; each carries white text at 4.5:1 or more."""
 
 _HEADROOM = 1.08

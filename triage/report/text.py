@@ -1,5 +1,6 @@
-"""Text from headers and files made safe to show: nothing in it acts, and everything in it is seen."""
+"""Text and numbers as pages show them: nothing acts, everything is seen, no number claims more than it can."""
 
+import math
 import unicodedata
 
 _ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -9,6 +10,20 @@ _ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 def visible(text: str) -> str:
     """The text with every acting character as its escape, `\\x1b` or `\\u202e`; what looks harmless then is."""
     return "".join(_escape(c) if unicodedata.category(c) in _ACTING else c for c in text)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A decimal with a true minus sign; "not a number" says so."""
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") if math.isfinite(value) else "not a number"
+
+
+def percent(probability: float) -> str:
+    """A probability in whole percent, never a certainty."""
+    if not math.isfinite(probability):
+        return "not a number"
+    if probability < 0.005:
+        return "<1\N{NO-BREAK SPACE}%"
+    return f"{100 * probability:.0f}\N{NO-BREAK SPACE}%" if probability < 0.995 else ">99\N{NO-BREAK SPACE}%"
 
 
 def _escape(character: str) -> str:

@@ -21,8 +21,9 @@ class View:
     bottom: str
 
 
+AXIAL = View(name="axial", axis=2, left="R", right="L", top="A", bottom="P")
 VIEWS: tuple[View, ...] = (
-    View(name="axial", axis=2, left="R", right="L", top="A", bottom="P"),
+    AXIAL,
     View(name="coronal", axis=1, left="R", right="L", top="S", bottom="I"),
     View(name="sagittal", axis=0, left="A", right="P", top="S", bottom="I"),
 )

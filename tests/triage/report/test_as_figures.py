@@ -6,10 +6,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.builders import a_flagged_report, a_flagged_verdict, a_place, a_prediction
+from tests.builders import (
+    a_flagged_report,
+    a_flagged_verdict,
+    a_place,
+    a_prediction,
+    an_accepted_report,
+    an_interpretation,
+)
 from triage.anatomy import LESION, STRUCTURES
 from triage.report import overlays
-from triage.report.as_figures import FIGURES, MONTAGE, THUMBNAIL, as_figures, layer_name, place_of
+from triage.report.as_figures import FIGURES, MONTAGE, THUMBNAIL, as_figures, layer_name, place_of, spot_name
 from triage.report.views import VIEWS
 
 
@@ -18,10 +25,24 @@ def rgba(image: Image.Image) -> np.ndarray:
 
 
 def test_a_case_gets_three_layers_in_three_views_a_montage_and_a_thumbnail(tmp_path: Path) -> None:
-    as_figures(a_flagged_report(), tmp_path)
+    as_figures(an_accepted_report(), tmp_path)
 
     layers = {layer_name(view, layer) for view in VIEWS for layer in ("image", "segmentation", "entropy")}
     assert {p.name for p in (tmp_path / FIGURES).iterdir()} == {*layers, MONTAGE, THUMBNAIL}
+
+
+def test_every_spot_of_a_flagged_case_gets_its_axial_slice_with_the_entropy(tmp_path: Path) -> None:
+    report = a_flagged_report()
+    assert report.prediction is not None
+    spots = an_interpretation().spots
+
+    as_figures(report, tmp_path)
+
+    assert len(list((tmp_path / FIGURES).glob("spot_*"))) == 2 * len(spots)
+    for n, spot in enumerate(spots):
+        with Image.open(tmp_path / FIGURES / spot_name(n, "image")) as picture:
+            expected = overlays.grey(report.prediction.image[:, :, spot.place.conformed[2]][::-1, ::-1].T)
+            assert np.array_equal(np.asarray(picture), np.asarray(expected))
 
 
 def test_the_views_run_through_the_worst_place(tmp_path: Path) -> None:
