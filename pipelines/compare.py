@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.predictive import augment, fused
 from pipelines.engine import BundleEngine
 from pipelines.labelled import Labelled, by_cell
-from pipelines.metrics import BAND_MM, FINE_BINS, Reliability, auroc, band, reliability
+from pipelines.metrics import FINE_BINS, Reliability, auroc, band, grown, reliability
 from triage.anatomy import BRAIN, STRUCTURES
 
 CELLS = 8192
@@ -83,7 +82,7 @@ def sampled_case(one: Labelled, engine: BundleEngine, *, cells: int = CELLS, see
     pose, coarse, coarse_affine = engine.locate(one.features, one.conformed)
     ratio = engine.anatomy(coarse, coarse_affine, pose, grid, one.conformed).ratio
     truth = np.where(one.classes == 1, 0, one.classes).astype(np.uint8)
-    near = by_cell(ndimage.binary_dilation(truth > 0, iterations=BAND_MM).view(np.uint8)).any(dim=0)
+    near = by_cell(grown(truth > 0).view(np.uint8)).any(dim=0)
     perhaps = (coarse[list(BRAIN)].sum(dim=0) > PERHAPS_BRAIN).numpy()
     region = near.numpy() | np.kron(perhaps, np.ones((2, 2, 2), bool)).ravel()
     inside = np.flatnonzero(region)
@@ -97,7 +96,7 @@ def sampled_case(one: Labelled, engine: BundleEngine, *, cells: int = CELLS, see
         features=augment(one.features)[:, chosen],
         ratio=ratio[:, chosen],
         classes=by_cell(truth)[:, chosen].numpy(),
-        around=np.stack([at(ndimage.binary_dilation(mask, iterations=BAND_MM)) for mask in masks]),
+        around=np.stack([at(grown(mask)) for mask in masks]),
         band=np.stack([at(band(mask)) for mask in masks]),
     )
 

@@ -5,6 +5,7 @@ Sums that add up over scans come first (`Overlap`, `Reliability`), so that scans
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -77,14 +78,20 @@ def surface_distance_95(a: Mask, b: Mask, spacing_mm: Sequence[float]) -> float:
 
     if not (a.any() and b.any()):
         return float("nan")
-    pair = [torch.from_numpy(_boxed(one, a | b))[None, None] for one in (a, b)]
+    pair = [torch.from_numpy(np.ascontiguousarray(one[_box(a | b)]))[None, None] for one in (a, b)]
     found = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing_mm))
     return float(found)
 
 
+def grown(mask: Mask, width: int = BAND_MM) -> Mask:
+    """The mask and what lies within `width` steps of it."""
+    return _in_box(mask, width, ndimage.binary_dilation)
+
+
 def band(mask: Mask, width: int = BAND_MM) -> Mask:
-    """Voxels within `width` steps of the mask's boundary, on both sides of it."""
-    return np.asarray(ndimage.binary_dilation(mask, iterations=width) & ~_eroded(mask, width))
+    """Voxels within `width` steps of the mask's boundary, on both sides of it; the array's edge is no boundary."""
+    deep = _in_box(mask, width, partial(ndimage.binary_erosion, border_value=1))
+    return np.asarray(grown(mask, width) & ~deep)
 
 
 def auroc(score: Floats, positive: Mask) -> float:
@@ -144,11 +151,15 @@ def _by_score(score: Floats, loss: Floats) -> NDArray[np.float64]:
     return np.asarray(means[np.sort(group)])
 
 
-def _eroded(mask: Mask, width: int) -> Mask:
-    """What lies deeper; the edge of the array is no boundary."""
-    return np.asarray(ndimage.binary_erosion(mask, iterations=width, border_value=1))
+def _in_box(mask: Mask, width: int, work: Callable[..., Mask]) -> Mask:
+    """A morphological operation of `width` steps, done only where the mask is and around."""
+    found = np.zeros_like(mask)
+    if mask.any():
+        box = tuple(slice(max(0, s.start - width - 1), s.stop + width + 1) for s in _box(mask))
+        found[box] = work(mask[box], iterations=width)
+    return found
 
 
-def _boxed(mask: Mask, around: Mask) -> Mask:
-    """The mask cut to the bounding box of another."""
-    return np.ascontiguousarray(mask[ndimage.find_objects(around.astype(np.uint8))[0]])
+def _box(mask: Mask) -> tuple[slice, ...]:
+    """Bounding box of a mask that is not empty."""
+    return tuple(ndimage.find_objects(mask.astype(np.uint8))[0])

@@ -3,6 +3,9 @@
 import statistics
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def seconds(work: Callable[[], object], repeats: int = 1) -> float:
@@ -21,3 +24,10 @@ def in_turns(*work: Callable[[], object], repeats: int) -> tuple[float, ...]:
         piece()
     rounds = [[seconds(piece) for piece in work] for _ in range(repeats)]
     return tuple(statistics.median(times) for times in zip(*rounds, strict=True))
+
+
+def cpu_seconds(work: Callable[[], T]) -> tuple[T, float]:
+    """What a piece of work gives, and the CPU time of this process that it took, over all threads."""
+    start = time.process_time()
+    found = work()
+    return found, time.process_time() - start

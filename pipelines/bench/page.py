@@ -15,7 +15,7 @@ from pipelines.settings import SHIPPED_BUNDLE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "Bench", "Inputs", "Results", "bar_line", "figure", "plot", "produce", "run", "table"]
+__all__ = ["COLOURS", "Bench", "Inputs", "Results", "bar_line", "figure", "kept", "plot", "produce", "run", "table"]
 
 Results = Mapping[str, Any]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -84,6 +84,14 @@ def run(benches: Sequence[Bench], arguments: Sequence[str] | None = None) -> Non
     inputs = None if args.rewrite else Inputs(data=args.data, cache=args.cache, bundle=args.bundle)
     for bench in benches:
         print(produce(bench, inputs, args.pages), flush=True)
+
+
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What was made before, from its JSON file; else it is made now and written there."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(_finite(make()), allow_nan=False))
+    return json.loads(path.read_text())
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pipelines.metrics import (
     diagram,
     dice,
     expected_calibration_error,
+    grown,
     jaccard,
     reliability,
     subject_interval,
@@ -122,6 +123,14 @@ def test_the_band_is_what_lies_within_two_steps_of_the_boundary() -> None:
     inside = band(mask)
 
     assert np.flatnonzero(inside[:, 4, 4]).tolist() == [6, 7, 8, 9]
+
+
+def test_growing_a_mask_is_a_dilation_wherever_it_lies(rng: np.random.Generator) -> None:
+    mask = np.zeros((12, 12, 12), bool)
+    mask[0:3, 4:6, 9:12] = rng.random((3, 2, 3)) < 0.7
+
+    assert np.array_equal(grown(mask), ndimage.binary_dilation(mask, iterations=2))
+    assert not grown(np.zeros_like(mask)).any()
 
 
 def test_auroc_counts_pairs_and_half_of_ties(rng: np.random.Generator) -> None:

@@ -1,0 +1,123 @@
+"""Three tissues on the OASIS scans: this network, and what a user would take instead, against the same manual labels.
+
+The other tools ran in an environment of their own, see `pipelines.bench.baselines.tissues`; their results are read from
+the cache folder. They need a skull-stripped image, which these scans are.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.network import SegmentationNet
+from models.posteriors.mc_dropout import naive_mc_dropout
+from pipelines.bench.page import Inputs, kept
+from pipelines.engine import BundleEngine
+from pipelines.evaluate import SEED
+from pipelines.metrics import dice
+from pipelines.preprocess import conform, to_scanner_grid
+from pipelines.scans import Scan, read_classes, read_nifti
+from pipelines.turns import cpu_seconds
+from triage.anatomy import TISSUES
+
+TOOLS: Mapping[str, str] = {
+    "gaussian_mixture": "Gaussian mixture, 3 classes",
+    "dipy_hmrf": "dipy HMRF",
+    "atropos": "N4, ANTs affine, Atropos with ICBM priors",
+}
+TISSUE_OF_TOOLS: Mapping[str, int] = {"csf": 1, "grey_matter": 2, "white_matter": 3}
+PASSES = 20
+NAIVE_SPLIT = "test"
+"""Whole passes cost minutes a scan, so they are run on this split alone."""
+
+Labels = NDArray[np.uint8]
+
+
+def measure_tools(inputs: Inputs, engine: BundleEngine, scans: list[Scan]) -> list[dict[str, Any]]:
+    """A row a scan and tool: Dice of the tissues and CPU seconds."""
+    rows = []
+    for scan in scans:
+        for tool in TOOLS:
+            image = inputs.cache / "baselines" / tool / scan.t1.name
+            if image.is_file():
+                labels = tissues_of_tool(np.asarray(nib.load(image).dataobj))
+                rows.append(
+                    {"case": scan.name, "split": scan.split, "tool": tool, "cpu_s": _cpu(inputs.cache, tool, scan)}
+                    | tissue_dice(labels, scan)
+                )
+        rows.append(_kept(inputs, engine, scan, "this", _this))
+        if scan.split == NAIVE_SPLIT:
+            rows.append(_kept(inputs, engine, scan, "naive_mc_dropout", _naive))
+    return rows
+
+
+def tissues_of_tool(labels: NDArray[np.integer]) -> Labels:
+    """A tool's 1 CSF, 2 grey, 3 white to one class of each tissue."""
+    table = np.zeros(4, np.uint8)
+    for tissue, value in TISSUE_OF_TOOLS.items():
+        table[value] = TISSUES[tissue][0]
+    return np.asarray(table[labels])
+
+
+def tissue_dice(labels: Labels, scan: Scan) -> dict[str, float]:
+    """Dice of grey and white matter; and of grey matter with CSF, inside the manual brain, where protocols agree.
+
+    The manual grey matter holds the sulcal CSF between the gyri. Neither can be told from the other by a tool that is
+    right: so the union of both is compared as well, within what the manual labels call brain.
+    """
+    assert scan.labels is not None
+    truth, _ = read_classes(scan.labels)
+    grey, white, fluid = (np.isin(labels, TISSUES[name]) for name in ("grey_matter", "white_matter", "csf"))
+    true_grey, true_white, true_fluid = (np.isin(truth, TISSUES[n]) for n in ("grey_matter", "white_matter", "csf"))
+    return {
+        "grey_matter": dice(grey, true_grey),
+        "white_matter": dice(white, true_white),
+        "grey_or_csf": dice((grey | fluid) & (truth > 0), true_grey | true_fluid),
+    }
+
+
+def _kept(inputs: Inputs, engine: BundleEngine, scan: Scan, tool: str, run: Any) -> dict[str, Any]:
+    path = inputs.cache / "tissues" / engine.bundle.digest[:12] / f"{scan.name}.{tool}.json"
+
+    def row() -> dict[str, Any]:
+        (labels, took) = run(inputs, engine, scan)
+        return {"case": scan.name, "split": scan.split, "tool": tool, "cpu_s": took} | tissue_dice(labels, scan)
+
+    found: dict[str, Any] = kept(path, row)
+    return found
+
+
+def _this(inputs: Inputs, engine: BundleEngine, scan: Scan) -> tuple[Labels, float]:
+    volume = read_nifti(scan.t1)
+    prediction, took = cpu_seconds(lambda: engine.predict(volume, seed=SEED))
+    return prediction.scanner_labels, took
+
+
+def _naive(inputs: Inputs, engine: BundleEngine, scan: Scan) -> tuple[Labels, float]:
+    volume = read_nifti(scan.t1)
+    conformed = conform(volume)
+    net = network_of(engine)
+    p, took = cpu_seconds(lambda: naive_mc_dropout(net, torch.from_numpy(conformed.image), PASSES, seed=SEED))
+    labels = p.argmax(dim=0).numpy().astype(np.uint8)
+    return to_scanner_grid(labels, conformed.affine, volume, order=0).astype(np.uint8), took
+
+
+def network_of(engine: BundleEngine) -> SegmentationNet:
+    """Trunk and the posterior's mean head as one network."""
+    mean = engine.model.posterior.mean
+    net = SegmentationNet(len(engine.model.classes))
+    net.trunk = engine.model.trunk
+    net.head.weight.data = mean[:, :-1, None, None, None].clone()
+    net.head.bias.data = mean[:, -1].clone()  # type: ignore[union-attr]
+    return net.eval()
+
+
+def _cpu(cache: Path, tool: str, scan: Scan) -> float:
+    """CPU seconds that the tool noted for this scan."""
+    lines = (cache / "baselines" / f"{tool}.jsonl").read_text().splitlines()
+    return next(float(row["cpu_seconds"]) for row in map(json.loads, lines) if row["image"] == scan.t1.name)

@@ -1,0 +1,106 @@
+"""Real scans against their labels: the bars that were set, what is reached, and what else a user could take."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipelines.bench.doubt_cases import NO_BRAIN, measured
+from pipelines.bench.lesions import measure_lesions
+from pipelines.bench.other_tools import measure_tools
+from pipelines.bench.page import Bench, Inputs, Results, kept, run
+from pipelines.bench.segmentation_page import write
+from pipelines.compare import GRADED, pooled
+from pipelines.engine import BundleEngine, load_engine
+from pipelines.evaluate import SEED, dice_table
+from pipelines.labelled import Labelled, features_folder, labelled
+from pipelines.metrics import BAND_MM, auroc, diagram, dice, expected_calibration_error, surface_distance_95
+from pipelines.posterior_table import grades_of
+from pipelines.scans import Scan, read_classes, read_nifti, read_scans
+from triage.anatomy import BRAIN
+from triage.verdict import Prediction
+
+VENTRICLES = (6, 7)
+SULCAL_CSF, CORTEX = 1, 2
+THIN = 2
+"""Entropy is ranked over every second voxel along each axis."""
+
+
+def measure(inputs: Inputs) -> Results:
+    """Ten OASIS scans with manual labels, the IXI scans of the test split with automatic ones, lesions, other tools."""
+    engine = load_engine(inputs.bundle)
+    scans = read_scans(inputs.cases, ["tune", "calibrate", "test"])
+    oasis = [scan for scan in scans if scan.manual]
+    ixi = [scan for scan in scans if not scan.manual and scan.split == "test"]
+    return {
+        "bundle": f"{engine.bundle.name} {engine.bundle.version}",
+        "oasis": measure_scans(inputs, engine, oasis),
+        "ixi": measure_scans(inputs, engine, ixi),
+        "calibration": {"oasis": calibration(inputs, engine, oasis), "ixi": calibration(inputs, engine, ixi)},
+        "tools": measure_tools(inputs, engine, oasis),
+        "lesions": measure_lesions(inputs, engine),
+        "cases": [case_row(row) for row in measured(inputs) if row["kind"] != NO_BRAIN],
+    }
+
+
+def case_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Score and signals of a clean or damaged case, with its mean Dice over the graded structures."""
+    return {key: row[key] for key in ("case", "split", "kind", "level", "score", "signals")} | {
+        "dice": float(np.mean([row["dice"][key] for key in GRADED]))
+    }
+
+
+def measure_scans(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -> list[dict[str, Any]]:
+    """A row a scan; what was measured before with the same bundle is kept."""
+    folder = inputs.cache / "scans" / engine.bundle.digest[:12]
+    features = features_folder(inputs.cache, engine.model.trunk)
+
+    def row(scan: Scan) -> dict[str, Any]:
+        (one,) = labelled([scan], engine.runner, features)
+        volume = read_nifti(scan.t1)
+        return scan_row(one, engine.infer(one.features, one.conformed, volume, seed=SEED), volume.spacing_mm)
+
+    return [kept(folder / f"{scan.name}.json", lambda scan=scan: row(scan)) for scan in scans]  # type: ignore[misc]
+
+
+def scan_row(one: Labelled, prediction: Prediction, spacing_mm: Sequence[float]) -> dict[str, Any]:
+    """Dice and 95 % surface distance on the scanner's grid; how well entropy finds the wrong voxels."""
+    assert one.scan.labels is not None and one.classes is not None
+    labels, (truth, _) = prediction.scanner_labels, read_classes(one.scan.labels)
+    found = dice_table(labels, truth)
+    found["ventricles"] = dice(np.isin(labels, VENTRICLES), np.isin(truth, VENTRICLES))
+    return {
+        "case": one.scan.name,
+        "split": one.scan.split,
+        "dice": found,
+        "hd95_mm": {k: surface_distance_95(labels == n, truth == n, spacing_mm) for k, n in GRADED.items()},
+        "cortex_called_csf": float((labels[truth == CORTEX] == SULCAL_CSF).mean()),
+        "error_auroc": error_auroc(prediction, one.classes),
+    }
+
+
+def error_auroc(prediction: Prediction, classes: NDArray[np.uint8]) -> dict[str, float]:
+    """AUROC of entropy for a wrong label: in the brain and 2 mm around it, and in the whole image."""
+    labels, truth = (np.where(one == 1, 0, one) for one in (prediction.labels, classes))
+    near = ndimage.binary_dilation(np.isin(labels, BRAIN) | (truth > 0), iterations=BAND_MM)
+    thin = (slice(None, None, THIN),) * 3
+    entropy, wrong, near = prediction.entropy[thin], (labels != truth)[thin], near[thin]
+    return {"brain": auroc(entropy[near], wrong[near]), "image": auroc(entropy.ravel(), wrong.ravel())}
+
+
+def calibration(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -> Mapping[str, Any]:
+    """Of each structure in its boundary band, over all scans: calibration error, confidence against frequency."""
+    cases = labelled(scans, engine.runner, features_folder(inputs.cache, engine.model.trunk))
+    grades = grades_of({"bundle": engine.model.posterior}, engine, cases, inputs.cache)["bundle"]
+    bands = dict(zip(GRADED, pooled(grades, "band"), strict=True))
+    return {
+        key: {"ece": expected_calibration_error(seen), "diagram": diagram(seen).tolist()} for key, seen in bands.items()
+    }
+
+
+BENCH = Bench(name="segmentation", measure=measure, write=write)
+
+if __name__ == "__main__":
+    run([BENCH])

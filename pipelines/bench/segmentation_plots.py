@@ -1,0 +1,76 @@
+"""The plots of `pipelines.bench.segmentation`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.bench.page import Results, figure, plot
+from pipelines.bench.segmentation_bars import NAMES, OASIS_BARS
+from pipelines.compare import GRADED
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def draw_dice(results: Results, path: Path) -> None:
+    """Every scan's Dice of every structure, with the bars."""
+    with plot(path, inches=(7.4, 3.6)) as axes:
+        for offset, (name, label) in enumerate((("oasis", "OASIS, manual labels"), ("ixi", "IXI, automatic labels"))):
+            rows = results[name]
+            for place, key in enumerate(GRADED):
+                values = [row["dice"][key] for row in rows]
+                spread = np.linspace(-0.1, 0.1, len(values))
+                axes.plot(
+                    place - 0.16 + 0.32 * offset + spread,
+                    values,
+                    "o",
+                    color=f"C{offset}",
+                    markersize=3.2,
+                    alpha=0.75,
+                    label=label if place == 0 else None,
+                )
+        for place, key in enumerate(GRADED):
+            axes.plot([place - 0.36, place + 0.04], [OASIS_BARS[key]] * 2, color="black", linewidth=1.4)
+        axes.plot([], [], color="black", linewidth=1.4, label="bar for OASIS")
+        axes.set_xticks(
+            range(len(GRADED)),
+            [NAMES[key].replace(" and ", "\nand ").replace(" ", "\n", 1) for key in GRADED],
+            fontsize=7.5,
+        )
+        axes.set_ylabel("Dice")
+        axes.grid(visible=False, axis="x")
+        axes.set_title("Agreement with the labels, one dot a scan")
+        axes.legend(loc="lower left", ncols=3)
+
+
+def draw_calibration(results: Results, path: Path) -> None:
+    """Confidence against frequency in the boundary band of each structure."""
+    with plot(path, columns=2, inches=(7.4, 3.5)) as both:
+        for axes, (name, label) in zip(
+            both, (("oasis", "OASIS, manual labels"), ("ixi", "IXI, automatic labels")), strict=True
+        ):
+            axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
+            for key, found in results["calibration"][name].items():
+                x, y = np.array(found["diagram"], float).T
+                axes.plot(x, y, label=f"{NAMES[key]} {figure(found['ece'])}", linewidth=1.2)
+            axes.set_title(label)
+            axes.set_xlabel("probability of the structure")
+            axes.set_aspect("equal")
+            axes.legend(title="ECE", fontsize=6.5, title_fontsize=7, loc="upper left")
+        both[0].set_ylabel("how often it was there")
+
+
+def draw_scores(cases: Rows, path: Path) -> None:
+    """Score against mean Dice, clean and damaged."""
+    with plot(path, inches=(6.2, 3.6)) as axes:
+        for kind in dict.fromkeys(row["kind"] for row in cases):
+            own = [row for row in cases if row["kind"] == kind and row["score"] is not None]
+            axes.plot(
+                [r["dice"] for r in own], [r["score"] for r in own], "o", markersize=4, label=kind.replace("_", " ")
+            )
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_xlabel("mean Dice")
+        axes.set_ylabel("score of the case")
+        axes.set_title("What the gate sees of a segmentation's quality")
+        axes.legend()
