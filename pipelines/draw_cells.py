@@ -1,7 +1,7 @@
 """Draw the cells that posteriors are fitted on: images synthesised from label maps, through the trunk, thinned.
 
   python -m pipelines.draw_cells --weights models/shipped/models/network.safetensors \\
-      --label-maps ../shared/data/label_maps/head_label_maps.npz --out cells/
+      --label-maps ../shared/data/label_maps/head_label_maps.npz --lesion-masks ../shared/data/lesion_masks --out cells/
 
 writes cells.safetensors (`models.cells`) and pooled.safetensors, the pooled features that the density is fitted on. No
 real scan is read.
@@ -9,7 +9,7 @@ real scan is read.
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +24,28 @@ from models.network import SegmentationNet
 from models.posteriors.likelihood import by_voxel, log_probability
 from models.predictive import augment
 from models.runtime import Runner, make_runner
-from models.synthesis import Recipe, synthesise
+from models.synthesis import LesionShape, Recipe, read_lesion_shapes, synthesise
 from pipelines.labelled import by_cell
 from pipelines.preprocess import normalise
 from triage.anatomy import N_CLASSES, TISSUES
 
-T1 = Recipe(t1_like=1.0, thick_slices=0.15, largest_slice_mm=3.0, noise=8.0, bias=0.3, gamma=0.2, rotation_deg=12.0)
+T1 = Recipe(
+    rotation_deg=12.0,
+    tilted=0.0,
+    t1_like=1.0,
+    t2_like=0.0,
+    flair_like=0.0,
+    post_contrast=0.1,
+    thick_slices=0.15,
+    largest_slice_mm=3.0,
+    ghosts=0.05,
+    bias=0.3,
+    noise=8.0,
+    gamma=0.2,
+    cropped=0.1,
+)
 """T1-weighted scans of usual quality: most of the images, and the population of the density."""
-ANY = Recipe()
+ANY = Recipe(t1_like=0.25, t2_like=0.15, flair_like=0.45)
 EVERY_NTH_IS_ANY = 4
 CELLS_A_CLASS = 150
 CELLS_BY_RESIDUAL = 2000
@@ -46,12 +60,14 @@ class Drawn:
     pooled: Tensor | None
 
 
-def draw(maps: list[LabelMap], head: Tensor, runner: Runner, images: int, seed: int) -> Iterator[Drawn]:
-    """`images` of every label map in turn. head: (8 C, F + 1)."""
+def draw(
+    maps: Sequence[LabelMap], shapes: Sequence[LesionShape], *, head: Tensor, runner: Runner, images: int, seed: int
+) -> Iterator[Drawn]:
+    """`images` of every label map, in rounds over the label maps. head: (8 C, F + 1)."""
     generator = torch.Generator().manual_seed(seed)
     for number in range(images * len(maps)):
         label_map, usual = maps[number % len(maps)], (number // len(maps)) % EVERY_NTH_IS_ANY != EVERY_NTH_IS_ANY - 1
-        image = synthesise(torch.from_numpy(label_map.labels), T1 if usual else ANY, generator)
+        image = synthesise(torch.from_numpy(label_map.labels), T1 if usual else ANY, generator, shapes)
         features = augment(runner(torch.from_numpy(normalise(image.image.numpy()))))
         every = Cells(
             subject=label_map.subject,
@@ -93,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--label-maps", type=Path, required=True)
+    parser.add_argument("--lesion-masks", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, default=8, help="synthetic images a subject")
     parser.add_argument("--seed", type=int, default=0)
@@ -101,13 +118,19 @@ def main() -> None:
     net.load_state_dict({k: v.float() for k, v in load_file(args.weights).items()})
     net.eval().requires_grad_(False)
     _, runner = make_runner(net.trunk)
+    maps, shapes = list(read_label_maps(args.label_maps)), read_lesion_shapes(args.lesion_masks)
     start, every = time.perf_counter(), []
-    for drawn in draw(list(read_label_maps(args.label_maps)), net.linear_head, runner, args.images, args.seed):
+    for drawn in draw(maps, shapes, head=net.linear_head, runner=runner, images=args.images, seed=args.seed):
         every.append(drawn)
         n = drawn.cells.features.shape[1]
         print(f"image {len(every)}: {n} cells, {time.perf_counter() - start:.0f} s", flush=True)
-    write_cells(args.out / CELLS, [drawn.cells for drawn in every])
-    save_file({"pooled": torch.stack([d.pooled for d in every if d.pooled is not None])}, args.out / POOLED)
+        if len(every) % len(maps) == 0:
+            _write(args.out, every)
+
+
+def _write(out: Path, every: Sequence[Drawn]) -> None:
+    write_cells(out / CELLS, [drawn.cells for drawn in every])
+    save_file({"pooled": torch.stack([d.pooled for d in every if d.pooled is not None])}, out / POOLED)
 
 
 if __name__ == "__main__":

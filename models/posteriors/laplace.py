@@ -15,12 +15,15 @@ from models.posteriors.gaussian import GaussianPosterior
 from models.posteriors.likelihood import DEFAULT, Target, as_head, subject_gradients
 from models.posteriors.mode import find_mode
 
+LARGEST_INFLUENCE = 2.0
+"""In medians of the subjects' influence."""
+
 
 def fit(head: Tensor, images: Sequence[Cells], *, target: Target = DEFAULT) -> GaussianPosterior:
     """Around the mode of the target. head: (8 C, F + 1), as trained."""
     mode = find_mode(head, images, target)
     gradients = subject_gradients(mode.blocks, images).flatten(2) / target.kappa
-    directions = sandwich_directions(mode.factor, gradients).view(-1, *mode.blocks.shape)
+    directions = sandwich_directions(mode.factor, bounded(mode.factor, gradients)).view(-1, *mode.blocks.shape)
     mean = as_head(mode.blocks)
     return GaussianPosterior(mean=mean, sd=torch.zeros_like(mean), directions=as_head(directions))
 
@@ -32,4 +35,18 @@ def sandwich_directions(factor: Tensor, gradients: Tensor) -> Tensor:
     the prior holds the mode off the optimum of the loss, and that mean pull is no variance.
     """
     centred = gradients - gradients.mean(dim=0)
-    return torch.cholesky_solve(centred.movedim(0, -1), factor).movedim(-1, 0)
+    solved: Tensor = torch.cholesky_solve(centred.movedim(0, -1), factor)
+    return solved.movedim(-1, 0)
+
+
+def bounded(factor: Tensor, gradients: Tensor) -> Tensor:
+    """Gradients of which none is larger than LARGEST_INFLUENCE medians, in the metric P, once they are centred.
+
+    Without it one odd subject is the posterior: its direction is the only one that a few samples see. Source: the
+    self-standardised bound of Krasker and Welsch 1982, J. Am. Statist. Assoc. 77(379).
+    """
+    centred = gradients - gradients.mean(dim=0)
+    white: Tensor = torch.linalg.solve_triangular(factor, centred.movedim(0, -1), upper=False)
+    influence = white.square().sum(dim=-2).sqrt().movedim(-1, 0)
+    limit = LARGEST_INFLUENCE * influence.median(dim=0).values
+    return centred * (limit / influence).clamp_max(1)[..., None]

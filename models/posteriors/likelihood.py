@@ -99,7 +99,7 @@ def hessian(blocks: Tensor, cells: Cells) -> Tensor:
     packed = (spread @ (cells.features[i] * cells.features[j]).T).view(n_voxels, len(a), len(i)).double()
     rows = packed.new_zeros(n_voxels, len(a), size, size)
     rows[:, :, i, j] = rows[:, :, j, i] = packed
-    out = rows.new_zeros(n_voxels, n_classes, n_classes, size, size)
+    out: Tensor = rows.new_zeros(n_voxels, n_classes, n_classes, size, size)
     out[:, a, b] = out[:, b, a] = rows
     return out.transpose(2, 3).reshape(n_voxels, n_classes * size, n_classes * size)
 

@@ -10,6 +10,7 @@ from scipy import optimize
 from torch import Tensor
 
 from models.cells import Cells
+from models.parallel import one_thread_an_operation
 from models.posteriors.likelihood import Target, by_voxel
 
 TOLERANCE_SDS = 0.02
@@ -33,6 +34,7 @@ class Mode:
         return white[..., 0]
 
 
+@one_thread_an_operation()
 def find_mode(head: Tensor, images: Sequence[Cells], target: Target) -> Mode:
     """The mode and the curvature there."""
     trained = by_voxel(head).double()

@@ -9,12 +9,14 @@ from scipy import optimize
 from torch import Tensor
 
 from models.cells import Cells
+from models.parallel import one_thread_an_operation
 from models.posteriors.likelihood import by_voxel, log_loss
 from models.posteriors.point import PointPosterior
 
 RANGE = (0.2, 10.0)
 
 
+@one_thread_an_operation()
 def fit(head: Tensor, images: Sequence[Cells]) -> PointPosterior:
     """The trained head divided by the temperature of least loss. head: (8 C, F + 1)."""
     blocks = by_voxel(head)

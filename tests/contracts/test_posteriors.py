@@ -12,7 +12,7 @@ HEAD = 0.5 * torch.randn(SUBVOXELS * N_CLASSES, SIZE, generator=torch.Generator(
 
 
 def _image(number: int) -> Cells:
-    """One of two images of each of six subjects, labelled by chance under HEAD."""
+    """One of two images of each of three subjects, labelled by chance under HEAD."""
     generator = torch.Generator().manual_seed(number)
     features = torch.randn(SIZE, 60, generator=generator)
     features[-1] = 1
@@ -21,7 +21,7 @@ def _image(number: int) -> Cells:
     return Cells(subject=f"subject {number // 2}", features=features, classes=classes, weight=torch.full((60,), 100.0))
 
 
-IMAGES = [_image(number) for number in range(12)]
+IMAGES = [_image(number) for number in range(6)]
 
 
 @pytest.fixture(params=POSTERIORS, scope="module")

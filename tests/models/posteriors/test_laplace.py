@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import optimize
 
-from models.posteriors.laplace import sandwich_directions
+from models.posteriors.laplace import bounded, sandwich_directions
 
 SUBJECTS, PER_SUBJECT, D = 40, 25, 3
 RIDGE = 0.5
@@ -86,3 +86,21 @@ def test_the_sandwich_is_wider_than_voxels_that_count_as_independent(clustered):
     directions = directions_of(clustered)
 
     assert np.trace(directions.T @ directions) > 1.5 * np.trace(plain)
+
+
+def test_one_odd_subject_pulls_no_more_than_two_usual_ones():
+    generator = torch.Generator().manual_seed(0)
+    factor = torch.linalg.cholesky(torch.eye(3).double() * 2 + 0.5)
+    gradients = torch.randn(9, 3, generator=generator, dtype=torch.float64)
+    gradients[4] *= 100
+
+    held = bounded(factor, gradients)
+
+    centred = gradients - gradients.mean(dim=0)
+    metric = torch.cholesky_inverse(factor)
+    size = torch.einsum("ki,ij,kj->k", held, metric, held).sqrt()
+    before = torch.einsum("ki,ij,kj->k", centred, metric, centred).sqrt()
+    assert float(size[4]) == pytest.approx(2 * float(before.median()))
+    torch.testing.assert_close(held[4] / held[4].norm(), centred[4] / centred[4].norm())
+    usual = before <= 2 * before.median()
+    assert torch.equal(held[usual], centred[usual])
