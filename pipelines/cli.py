@@ -150,21 +150,26 @@ def evaluate(
     from pipelines.engine import load_engine
     from pipelines.evaluate import as_text
     from pipelines.evaluate import evaluate as evaluate_scans
-    from pipelines.posterior_table import as_table, compare_posteriors
+    from pipelines.labelled import damaged, features_folder, labelled
+    from pipelines.posterior_table import as_table, compare_posteriors, read_posteriors
     from pipelines.scans import read_scans
     from pipelines.settings import SHIPPED_BUNDLE
 
+    rows: Any
     engine = load_engine(bundle or SHIPPED_BUNDLE)
+    features = features_folder(cache, engine.model.trunk)
     scans = read_scans(cases, splits.split(","))
-    figures: Any
     if posteriors is None:
-        figures = list(evaluate_scans(scans, engine, cache))
-        typer.echo(as_text(figures))
+        rows = list(evaluate_scans(scans, engine, features))
+        typer.echo(as_text(rows))
     else:
-        figures = compare_posteriors(posteriors, engine, scans, damage or (), cache)
-        typer.echo(as_table(figures))
+        drawn = [scan for scan in scans if scan.labels is not None]
+        clean = labelled(drawn, engine.runner, features)
+        worse = damaged(drawn, damage or (), engine.runner, features)
+        rows = compare_posteriors(read_posteriors(posteriors), engine, clean, worse, cache)
+        typer.echo(as_table(rows))
     if out is not None:
-        out.write_text(json.dumps(figures, indent=1))
+        out.write_text(json.dumps(rows, indent=1))
     return 0
 
 

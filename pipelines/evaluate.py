@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.engine import BundleEngine
-from pipelines.labelled import features_folder, labelled
+from pipelines.labelled import labelled
 from pipelines.markdown import table
 from pipelines.metrics import dice
 from pipelines.scans import NEUROMORPHOMETRICS, Scan, read_classes, read_nifti, read_scans
@@ -21,9 +21,11 @@ __all__ = ["NEUROMORPHOMETRICS", "Scan", "read_nifti", "read_scans"]
 SEED = 0
 
 
-def evaluate(scans: Iterable[Scan], engine: BundleEngine, cache: Path | None = None) -> Iterator[dict[str, Any]]:
-    """One JSON-ready row a scan; signals against no usual entropy, which `pipelines.set_limits` then derives."""
-    features = features_folder(cache, engine.model.trunk) if cache else None
+def evaluate(scans: Iterable[Scan], engine: BundleEngine, features: Path | None = None) -> Iterator[dict[str, Any]]:
+    """One JSON-ready row a scan; signals against no usual entropy, which `pipelines.set_limits` then derives.
+
+    features: a folder where those of this engine's trunk are kept.
+    """
     for one in labelled(scans, engine.runner, features):
         scan = one.scan
         prediction = engine.infer(one.features, one.conformed, read_nifti(scan.t1), seed=SEED)

@@ -5,6 +5,7 @@ score of a case; the loss of a case is 1 - mean Dice.
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from models.posteriors.point import PointPosterior
 from models.predictive import augment, predict
 from pipelines.compare import GRADED, Grades, grade, pooled, predictive, read_grades, sampled_case, write_grades
 from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine
-from pipelines.labelled import Labelled, copy_name, damaged, features_folder, labelled
+from pipelines.labelled import Labelled, copy_name
 from pipelines.markdown import figure, table
 from pipelines.metrics import (
     adaptive_calibration_error,
@@ -29,7 +30,6 @@ from pipelines.metrics import (
     spearman,
     subject_interval,
 )
-from pipelines.scans import Scan
 from pipelines.turns import in_turns
 
 SEED = 0
@@ -63,23 +63,26 @@ def read_posteriors(folder: Path) -> dict[str, HeadPosterior]:
 
 
 def compare_posteriors(
-    folder: Path, engine: BundleEngine, scans: Sequence[Scan], damage: Sequence[str], cache: Path
+    posteriors: Mapping[str, HeadPosterior],
+    engine: BundleEngine,
+    clean: Iterable[Labelled],
+    damaged: Iterable[Labelled],
+    cache: Path,
 ) -> dict[str, dict[str, Any]]:
-    """A row a posterior: `summary`, cost, distance from the reference, and gains over the point estimate.
+    """A row a posterior: `summary`, cost, distance from the reference, structures, gains over the point estimate.
 
-    folder: of the fitted states. scans: those with labels count. damage: kinds of damaged copies to grade too.
+    clean: labelled scans. damaged: damaged copies of such. cache: a folder for what is graded.
     """
-    posteriors = read_posteriors(folder)
-    labels = [scan for scan in scans if scan.labels is not None]
-    features = features_folder(cache, engine.model.trunk)
-    clean = grades_of(posteriors, engine, labelled(labels, engine.runner, features), cache)
-    worse = grades_of(posteriors, engine, damaged(labels, damage, engine.runner, features), cache)
-    ratios = costs(posteriors, engine, next(labelled(labels, engine.runner, features)))
+    scans = iter(clean)
+    first = next(scans)
+    well = grades_of(posteriors, engine, itertools.chain([first], scans), cache)
+    worse = grades_of(posteriors, engine, damaged, cache)
+    ratios = costs(posteriors, engine, first)
     reference = posteriors.get(REFERENCE)
     return {
-        name: summary(clean[name], worse[name])
+        name: summary(well[name], worse[name])
         | {"cost": ratios[name], "sd_ratio": sd_ratio(posterior, reference) if reference else float("nan")}
-        | {"structures": per_structure(clean[name]), "gains": gains(clean[name], clean.get(BASELINE, clean[name]))}
+        | {"structures": per_structure(well[name]), "gains": gains(well[name], well.get(BASELINE, well[name]))}
         for name, posterior in posteriors.items()
     }
 

@@ -1,0 +1,126 @@
+"""All posteriors of the head side by side on the test split: quality, calibration, selective risk, cost, distance."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.bench.doubt_cases import KINDS, SCANS
+from pipelines.bench.page import Bench, Inputs, Results, figure, plot, run, table
+from pipelines.engine import load_engine
+from pipelines.labelled import damaged, features_folder, labelled
+from pipelines.posterior_table import BASELINE, REFERENCE, as_table, compare_posteriors, read_posteriors
+from pipelines.scans import read_scans
+
+SILVER = 10
+"""So many IXI scans, beside the OASIS scans of the test split."""
+GAINS: Mapping[str, str] = {
+    "nll": "NLL, nats a voxel",
+    "ece_band": "ECE in the boundary band",
+    "error_auroc": "AUROC of entropy for a wrong voxel",
+}
+LOWER_IS_BETTER = {"nll", "ece_band"}
+
+
+def measure(inputs: Inputs) -> Results:
+    """Clean scans of the test split, and damaged copies of those that the page of doubt damages."""
+    engine = load_engine(inputs.bundle)
+    scans = [scan for scan in read_scans(inputs.cases, ["test"]) if scan.labels is not None]
+    manual, silver = ([scan for scan in scans if scan.manual is kind] for kind in (True, False))
+    features = features_folder(inputs.cache, engine.model.trunk)
+    clean = labelled([*manual, *silver[:SILVER]], engine.runner, features)
+    worse = damaged([scan for scan in scans if scan.name in SCANS], KINDS, engine.runner, features)
+    rows = compare_posteriors(read_posteriors(inputs.cache / "posteriors"), engine, clean, worse, inputs.cache)
+    counts = {"manual": len(manual), "silver": SILVER, "damaged": sum(scan.name in SCANS for scan in scans)}
+    return {"bundle": f"{engine.bundle.name} {engine.bundle.version}", "rows": rows} | counts
+
+
+def write(results: Results, folder: Path) -> str:
+    """Plot and text."""
+    rows = results["rows"]
+    draw_gains(rows, folder / "posteriors-gains.png")
+    structures = [
+        [f"`{name}`", *(f"{figure(one['dice'])} / {figure(one['ece_band'])}" for one in row["structures"].values())]
+        for name, row in rows.items()
+    ]
+    return PAGE.format(
+        table=as_table(rows),
+        structures=table(["Dice / ECE in the band", *_structure_names(rows)], structures),
+        gains=table(["against the point estimate", *GAINS.values()], _gain_rows(rows)),
+        reference=REFERENCE,
+        **{key: results[key] for key in ("bundle", "manual", "silver", "damaged")},
+    )
+
+
+def draw_gains(rows: Mapping[str, Any], path: Path) -> None:
+    """Differences from the point estimate with their intervals, a panel a figure of merit."""
+    names = [name for name in rows if name != BASELINE]
+    with plot(path, columns=len(GAINS), inches=(8.4, 0.34 * len(names) + 1.3)) as panels:
+        for axes, (key, title) in zip(panels, GAINS.items(), strict=True):
+            for place, name in enumerate(names):
+                value, low, high = rows[name]["gains"][key]
+                better = (high < 0) if key in LOWER_IS_BETTER else (low > 0)
+                worse = (low > 0) if key in LOWER_IS_BETTER else (high < 0)
+                colour = "C2" if better else "C1" if worse else "C7"
+                axes.plot([low, high], [place, place], color=colour)
+                axes.plot(value, place, "o", color=colour, markersize=5)
+            axes.axvline(0, color="#555555", linewidth=0.9)
+            axes.set_yticks(range(len(names)), names if axes is panels[0] else [""] * len(names))
+            axes.set_ylim(len(names) - 0.4, -0.6)
+            axes.locator_params(axis="x", nbins=4)
+            axes.set_title(title, fontsize=8.5)
+        panels[1].set_xlabel("difference from the point estimate; green better, orange worse, grey undecided (95 %)")
+
+
+def _gain_rows(rows: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        [f"`{name}`", *(_interval(row["gains"][key]) for key in GAINS)]
+        for name, row in rows.items()
+        if name != BASELINE
+    ]
+
+
+def _interval(gain: list[float]) -> str:
+    value, low, high = (f"{one:+.4f}" for one in gain)
+    return f"{value} ({low} to {high})"
+
+
+def _structure_names(rows: Mapping[str, Any]) -> list[str]:
+    return [key.replace("_", " ") for key in next(iter(rows.values()))["structures"]]
+
+
+PAGE = """# Posteriors of the head, side by side
+
+Model: {bundle}. Every posterior was fitted on the same cells of synthetic images, over the features of the same trunk;
+each is a row of `models.posteriors.POSTERIORS`. None saw a real scan. They are graded on the {manual} OASIS scans of
+the test split (manual labels), {silver} IXI scans of it (automatic labels), and damaged copies of {damaged} of these
+(noise, motion, missing slices, wrong contrast, five levels each). All see the same random cells of the brain and what
+lies around it, through the same anatomical prior, with 32 samples. Sulcal CSF counts as background.
+
+{table}
+- Dice: mean over eight structures and scans. NLL, Brier: nats and squared error a voxel. ECE, ACE: of each structure's
+  probability in and around it, and within 2 mm of its boundary, pooled over scans, mean over structures.
+- AUROC: of a voxel's entropy for its label being wrong, in the brain and 2 mm around.
+- AURC, AUGRC: over clean and damaged cases, by mean entropy over the predicted brain; the loss of a case is 1 - mean
+  Dice. NLL, damaged: on the damaged copies alone.
+- SD ratio: median over weights of the marginal SD over that of `{reference}`, a long Hamiltonian Monte Carlo run over
+  the same head. TV: mean total variation between the two predictives, a voxel; the row of `{reference}` itself shows
+  what 32 other draws of it give.
+- cost: time of a prediction, network included, over that of the same prediction without samples, measured in turns.
+
+## What differs beyond chance
+
+{gains}
+Differences over the same scans, with 95 % intervals over scans drawn again.
+
+![Differences from the point estimate](posteriors-gains.png)
+
+## Structures
+
+{structures}
+`python -m pipelines.bench.posteriors`; the same table on other scans: `brain-triage evaluate --posteriors FOLDER`.
+"""
+
+BENCH = Bench(name="posteriors", measure=measure, write=write)
+
+if __name__ == "__main__":
+    run([BENCH])
