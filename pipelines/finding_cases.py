@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.label_maps import LabelMap
-from models.synthesis import FINDINGS, Finding, LesionShape, Recipe, SyntheticImage, synthesise
+from models.synthesis import FINDINGS, Finding, LesionShape, Recipe, synthesise
 from pipelines.degrade import DEGRADATIONS
 from pipelines.descriptors import VENTRICLES
 from triage.case import Volume
@@ -27,6 +27,7 @@ DRAWN: Mapping[str, Shares] = {
     "not_assessable": FINDINGS,
 }
 """Key of `triage.findings` -> what is drawn for it, until `finding_of` agrees."""
+FOCI: tuple[Finding, ...] = ("mass", "stroke", "resection")
 HEAVY: Mapping[str, Sequence[int]] = {
     "noise": (5,),
     "motion": (4, 5),
@@ -67,23 +68,28 @@ def draw_case(
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         labels = torch.from_numpy(label_map.labels)
         drawn = synthesise(labels, recipe(DRAWN[finding], voxel_mm), generator, shapes)
-        if finding in ("not_assessable", finding_of(drawn)):
+        shown = finding_of(drawn.finding, drawn.lesion_ml, ventricle_share(drawn.classes))
+        if finding in ("not_assessable", shown):
             volume = damaged(_volume(drawn.image, voxel_mm), finding, rng)
             return FindingCase(subject=label_map.subject, finding=finding, volume=volume)
     raise RuntimeError(f"in {ATTEMPTS} attempts none of the label maps gave a case of {finding}")
 
 
-def finding_of(drawn: SyntheticImage) -> str | None:
+def finding_of(painted: Finding, lesion_ml: float, ventricles: float) -> str | None:
     """What a synthetic head shows; None where that is open to question. A focus counts first, then lesions."""
-    volumes = torch.bincount(drawn.classes.flatten().long(), minlength=VENTRICLES + 1).double()
-    ventricles = float(volumes[VENTRICLES] / volumes[1:].sum())
-    if drawn.finding in ("mass", "stroke", "resection"):
-        return "focal" if drawn.lesion_ml >= SMALLEST_FOCUS_ML else None
-    if drawn.lesion_ml >= MANY_LESIONS_ML:
+    if painted in FOCI:
+        return "focal" if lesion_ml >= SMALLEST_FOCUS_ML else None
+    if lesion_ml >= MANY_LESIONS_ML:
         return "white_matter_lesions"
-    if drawn.lesion_ml > FEW_LESIONS_ML or NORMAL_VENTRICLES < ventricles < WIDE_VENTRICLES:
+    if lesion_ml > FEW_LESIONS_ML or NORMAL_VENTRICLES < ventricles < WIDE_VENTRICLES:
         return None
     return "atrophy" if ventricles >= WIDE_VENTRICLES else "normal"
+
+
+def ventricle_share(classes: Tensor) -> float:
+    """Of the intracranial volume. classes: (X, Y, Z)."""
+    volumes = torch.bincount(classes.flatten().long(), minlength=VENTRICLES + 1).double()
+    return float(volumes[VENTRICLES] / volumes[1:].sum())
 
 
 def recipe(findings: Shares, voxel_mm: float) -> Recipe:

@@ -7,10 +7,9 @@ goes on, and another posterior of the same trunk costs seconds.
 """
 
 import argparse
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -22,14 +21,15 @@ from torch import Tensor
 from models import bundle as files
 from models.classify import Classifier, fit_classifier
 from models.label_maps import read_label_maps
-from models.network import Trunk
 from models.predictive import augment, cell_probability
 from models.runtime import Runner, make_runner
 from models.synthesis import read_lesion_shapes
 from pipelines.descriptors import describe
 from pipelines.finding_cases import FindingCase, draw_case
+from pipelines.labelled import features_folder
 from pipelines.preprocess import conform
 from triage.anatomy import TISSUES
+from triage.case import Volume
 from triage.errors import Refusal
 from triage.findings import FINDINGS
 
@@ -66,7 +66,7 @@ def main() -> None:
     args = parser.parse_args()
     model = files.load_bundle(args.bundle)
     _, runner = make_runner(model.trunk)
-    folder = args.cache / trunk_digest(model.trunk)[:12]
+    folder = features_folder(args.cache, model.trunk)
     draw = drawing(args.label_maps, args.lesion_shapes)
     paths = draw_features(folder, args.cases, draw, runner, args.seed)
     described = describe_cases(paths, model.posterior.mean)
@@ -74,7 +74,19 @@ def main() -> None:
     for choice, (nll, accuracy) in scores.items():
         print(f"precision {choice}: NLL {nll:.3f}, accuracy {accuracy:.3f}")
     best = min(PRECISIONS, key=lambda choice: scores[choice][0])
-    install(args.bundle, fit(described, *best))
+    nll, accuracy = scores[best]
+    install(
+        args.bundle,
+        fit(described, *best),
+        {
+            "cases": len(described.classes),
+            "label_maps": len(set(described.subjects)),
+            "precision_facts": best[0],
+            "precision_features": best[1],
+            "held_out_nll": round(nll, 4),
+            "held_out_accuracy": round(accuracy, 4),
+        },
+    )
     print(f"precision {best}; bundle {files.seal(args.bundle)}")
 
 
@@ -95,18 +107,35 @@ def draw_features(folder: Path, n: int, draw: Draw, runner: Runner, seed: int) -
             rng = np.random.default_rng((seed, number))
             case = draw(finding, rng)
             try:
-                image = conform(case.volume).image
+                keep(path, trunk_features(case.volume, runner), finding=finding, subject=case.subject)
             except Refusal:  # such as a head that was cropped to nothing: refused inputs are not classified
                 continue
-            thin = runner(torch.from_numpy(image))[:, ::2, ::2, ::2]
-            unfinished = path.with_suffix(".unfinished.npz")
-            np.savez(unfinished, features=thin.numpy().astype(np.float16), finding=finding, subject=case.subject)
-            unfinished.rename(path)
             print(f"case {number + 1}/{n} {finding}, {time.perf_counter() - start:.1f} s", flush=True)
         yield path
 
 
-def describe_cases(paths: Iterator[Path], head: Tensor) -> Described:
+def trunk_features(volume: Volume, runner: Runner) -> Tensor:
+    """(F, I, J, K) of every second cell, as the engine describes a case. Raises Refusal when there is no head."""
+    return runner(torch.from_numpy(conform(volume).image))[:, ::2, ::2, ::2]
+
+
+def keep(path: Path, features: Tensor, **facts: str) -> None:
+    """Features in half precision with what is known of them, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    np.savez(unfinished, features=features.numpy().astype(np.float16), **facts)  # type: ignore[arg-type]
+    unfinished.rename(path)
+
+
+def kept_features(path: Path, volume: Callable[[], Volume], runner: Runner) -> Tensor:
+    """`trunk_features` of a volume, computed once."""
+    if not path.is_file():
+        keep(path, trunk_features(volume(), runner))
+    with np.load(path) as kept:
+        return torch.from_numpy(kept["features"].astype(np.float32))
+
+
+def describe_cases(paths: Iterable[Path], head: Tensor) -> Described:
     """Descriptors of kept features under a head (8 C, F + 1)."""
     rows, classes, subjects, n_features = [], [], [], 0
     for path in paths:
@@ -153,21 +182,13 @@ def cross_validated(cases: Described, facts: float, features: float) -> tuple[fl
     return float(nll), float((p.argmax(dim=1) == cases.classes).double().mean())
 
 
-def install(folder: Path, classifier: Classifier) -> None:
-    """Write the classifier into the bundle's folder, and that it has one; not yet sealed."""
+def install(folder: Path, classifier: Classifier, made: Mapping[str, float]) -> None:
+    """Write the classifier into the bundle's folder, that it has one and how it was made; not yet sealed."""
     files.write_tensors(folder / files.CLASSIFIER, classifier.state)
     path = folder / files.METADATA
     metadata = json.loads(path.read_text())
-    metadata["brain_triage"]["findings"] = list(KEYS)
+    metadata["brain_triage"] |= {"findings": list(KEYS), "findings_fit": dict(made)}
     files.write_metadata(path, metadata)
-
-
-def trunk_digest(trunk: Trunk) -> str:
-    """SHA-256 over the trunk's weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(trunk.state_dict().items()):
-        digest.update(name.encode() + value.numpy().tobytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":
