@@ -323,3 +323,28 @@ def test_a_package_that_hides_one_of_ours_is_named(tmp_path: Path) -> None:
 
 def test_a_package_that_is_missing_is_named() -> None:
     assert "`no_such_package` is not installed" in str(shadowed((*PACKAGES, "no_such_package")))
+
+
+def test_evaluate_prints_the_dice_of_every_scan_and_keeps_all_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from types import SimpleNamespace
+
+    from torch import nn
+
+    (tmp_path / "cases.csv").write_text(
+        "case,split,finding,t1,label,label2,label_kind\none,test,normal,a.nii.gz,b.nii.gz,,manual\n"
+    )
+    engine = SimpleNamespace(model=SimpleNamespace(trunk=nn.Identity()), runner=None)
+    monkeypatch.setattr("pipelines.engine.load_engine", lambda _: engine)
+    monkeypatch.setattr(
+        "pipelines.evaluate.evaluate", lambda scans, *_: ({"case": s.name, "dice": {"brainstem": 0.875}} for s in scans)
+    )
+
+    status = main(
+        ["evaluate", "--cases", str(tmp_path / "cases.csv"), "--splits", "tune,test", "--out", str(tmp_path / "o.json")]
+    )
+
+    assert status == 0
+    assert "| one | .875 |" in capsys.readouterr().out
+    assert json.loads((tmp_path / "o.json").read_text())[0]["case"] == "one"

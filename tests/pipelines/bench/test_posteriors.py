@@ -1,0 +1,27 @@
+"""The page of posteriors: a row each, and what is beyond chance."""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.bench.posteriors import GAINS, write
+from pipelines.compare import GRADED
+from pipelines.posterior_table import COLUMNS
+
+
+def row(gain: float = 0.0) -> dict[str, Any]:
+    structure = {"dice": 0.9, "ece": 0.01, "ace": 0.01, "ece_band": 0.04, "ace_band": 0.04}
+    return dict.fromkeys(COLUMNS, 0.5) | {
+        "structures": dict.fromkeys(GRADED, structure),
+        "gains": {key: [gain, gain - 0.01, gain + 0.01] for key in GAINS},
+    }
+
+
+def test_the_page_has_every_posterior_and_its_interval(tmp_path: Path) -> None:
+    rows = {"point": row(), "laplace": row(-0.05), "hmc": row(0.05)}
+    results = {"bundle": "b 1", "rows": rows, "manual": 2, "silver": 10, "damaged": 3}
+
+    text = write(results, tmp_path)
+
+    assert all(text.count(f"| `{name}` |") >= 2 for name in rows)
+    assert "-0.0500 (-0.0600 to -0.0400)" in text
+    assert (tmp_path / "posteriors-gains.png").is_file()
