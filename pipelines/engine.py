@@ -192,7 +192,7 @@ class BundleEngine:
             Step(
                 name="posterior",
                 parameters={
-                    "method": type(self.model.posterior).__name__,
+                    "method": self.model.method,
                     "samples": self.samples,
                     "sampled_fraction": round(result.sampled, 4),
                 },

@@ -80,6 +80,7 @@ def test_a_bundle_comes_back_as_it_was_written(sealed, network, atlas):
     bundle = load_bundle(sealed)
 
     assert (bundle.name, bundle.version, bundle.classes, bundle.beta) == ("toy", "1.2.3", CLASSES, 0.4)
+    assert bundle.method == "laplace"
     assert bundle.training_prior.tolist() == [0.25, 0.75]
     assert bundle.digest == verify(sealed)
     np.testing.assert_array_equal(bundle.atlas.affine, atlas.affine)
