@@ -1,0 +1,227 @@
+"""Train the network on images synthesised from label maps.
+
+  brain-triage train --label-maps MAPS.npz --lesion-shapes FOLDER --out D --iterations 60000
+  python -m pipelines.train ...    the same on a bare machine: torch, monai, nibabel, numpy, scipy, safetensors
+  ... --smoke                      two minutes on a CPU, from the shipped atlas alone when no label maps are given
+  ... --spacing 2 --widths 8 16 24 32 40 --shape 96 96 96 --subjects 5    a tiny network at 2 mm from 5 label maps
+
+Run it again with the same options and it goes on from its last checkpoint. D/network.safetensors is what
+`python -m pipelines.build_bundle --weights` takes. Members of an ensemble differ in --seed.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.label_maps import LabelMap, read_label_maps
+from models.losses import dice_and_cross_entropy, hard_dice
+from models.network import WIDTHS, SegmentationNet
+from models.synthesis import LesionShape, Recipe, normalised, read_lesion_shapes, synthesise
+from models.training import Schedule, Training, begin, resume, save, seed_of, step, write_weights
+from pipelines import training_folder as files
+from triage.anatomy import N_CLASSES, STRUCTURES
+from triage.errors import TriageError
+
+Shape = tuple[int, int, int]
+FIELDS: tuple[tuple[Shape, float, float], ...] = (
+    ((160, 192, 160), 0.55, 20.0),
+    ((192, 224, 192), 0.30, 26.0),
+    ((192, 224, 224), 0.10, 32.0),
+    ((256, 256, 256), 0.05, 36.0),
+)
+"""Field of view, how often it is drawn, and how far from its middle a head may lie, mm."""
+SMOKE = {"spacing": 2.0, "widths": [8, 16, 24, 32, 40], "shape": [96, 96, 96], "iterations": 90, "every": 30}
+ATLAS_SUBJECTS = 6
+TRAINING, CHECK = 1, 2
+"""Streams of random numbers."""
+PICTURES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What to train. spacing: mm. shape: one field of view for every image, None for those of FIELDS.
+
+    subjects: label maps to train on, None for all that are not held out. held_out: the last ones, for the checks.
+    every: iterations between two checkpoints, each with a report. checks: images a check.
+    """
+
+    iterations: int = 60_000
+    every: int = 500
+    batch: int = 1
+    spacing: float = 1.0
+    widths: Sequence[int] = WIDTHS
+    shape: Shape | None = None
+    subjects: int | None = None
+    held_out: int = 2
+    checks: int = 6
+    learning_rate: float = 1.5e-3
+    seed: int = 0
+
+
+def main(arguments: Sequence[str] | None = None, watch: Callable[[Path], None] = lambda folder: None) -> Path:
+    """Parse, read, train; gives the folder."""
+    parser = argparse.ArgumentParser(
+        prog="brain-triage train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the training, taken up where it stopped")
+    parser.add_argument("--label-maps", type=Path, help=".npz or folder of NIfTI; without, from the shipped atlas")
+    parser.add_argument("--lesion-shapes", type=Path, help="folder of stroke_*.nii.gz and ms_*.nii.gz in MNI space")
+    parser.add_argument("--init", type=Path, help="weights to start from")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--smoke", action="store_true", help="reduced size, for a CPU")
+    for name, value in asdict(Options()).items():
+        number = type(value if isinstance(value, int | float) else 0)
+        several = {"nargs": "+" if name == "widths" else 3} if name in ("widths", "shape") else {}
+        parser.add_argument(f"--{name.replace('_', '-')}", type=number, default=value, **several)
+    if parser.parse_known_args(arguments)[0].smoke:
+        parser.set_defaults(**SMOKE)
+    given = vars(parser.parse_args(arguments))
+    places = {name: given.pop(name) for name in ("out", "label_maps", "lesion_shapes", "init", "device")}
+    del given["smoke"]
+    options = replace(Options(**given), shape=tuple(given["shape"]) if given["shape"] else None)
+    return _run(options, watch, **places)
+
+
+def _run(
+    options: Options,
+    watch: Callable[[Path], None],
+    *,
+    out: Path,
+    label_maps: Path | None,
+    lesion_shapes: Path | None,
+    init: Path | None,
+    device: str,
+) -> Path:
+    if label_maps is None:
+        from pipelines.atlas_label_maps import atlas_label_maps
+
+        maps = list(atlas_label_maps(ATLAS_SUBJECTS))
+    else:
+        maps = list(read_label_maps(label_maps))
+    shapes = read_lesion_shapes(lesion_shapes) if lesion_shapes else []
+    weights = load_file(init) if init else None
+    train(options, maps, shapes, out, weights=weights, device=device, watch=watch)
+    return out
+
+
+def train(
+    options: Options,
+    maps: Sequence[LabelMap],
+    shapes: Sequence[LesionShape],
+    out: Path,
+    *,
+    weights: dict[str, Tensor] | None = None,
+    device: str = "cpu",
+    watch: Callable[[Path], None] = lambda folder: None,
+) -> Training:
+    """Train into the folder `out`, from its checkpoint on if it has one. watch: called with it after every report."""
+    learned, checked = divided(maps, options)
+    about = {
+        "label_maps": {"subjects": [m.subject for m in learned], "sha256": files.digest_of_maps(learned)},
+        "checked_on": {"subjects": [m.subject for m in checked], "sha256": files.digest_of_maps(checked)},
+        "lesion_shapes": {"n": len(shapes), "sha256": files.digest_of_shapes(shapes)},
+    }
+    files.open_folder(out, asdict(options) | {"initialised": weights is not None}, about)
+    training, schedule = _begun(options, weights, device)
+    resume(training, out)
+    seconds = files.forget_after(out, training.iteration)
+    began, losses, loss = time.perf_counter() - seconds, [], dice_and_cross_entropy()
+    examples = Examples(options=options, maps=_on(device, learned), shapes=shapes)
+    checks = Examples(options=options, maps=_on(device, checked), shapes=shapes)
+    while training.iteration < options.iterations:
+        losses.append(step(training, *examples.batch(training.iteration), loss, schedule))
+        if training.iteration % options.every and training.iteration < options.iterations:
+            continue
+        dice, page = check(training, checks)
+        row = {"iteration": training.iteration, "loss": float(np.mean(losses)), "seconds": time.perf_counter() - began}
+        files.report(out, row | {f"dice.{name}": value for name, value in dice.items()})
+        files.write_png(out / files.SAMPLES / f"{training.iteration:07}.png", page)
+        write_weights(training, out / files.WEIGHTS, {"iteration": training.iteration, **asdict(options)})
+        save(training, out)  # last: what a kill leaves unsaved is done, and reported, again
+        losses.clear()
+        watch(out)
+    return training
+
+
+def divided(maps: Sequence[LabelMap], options: Options) -> tuple[Sequence[LabelMap], Sequence[LabelMap]]:
+    """Those to learn from and those to check on; without any held out, the checks are on what was learned."""
+    learned = maps[: max(0, len(maps) - options.held_out)][: options.subjects]
+    if len(learned) < (options.subjects or 1):
+        raise TriageError(
+            f"{len(maps)} label maps, {options.held_out} held out, leave {len(learned)} to learn from.",
+            do="Give more label maps, or a smaller --subjects or --held-out.",
+        )
+    return learned, maps[len(maps) - options.held_out :] or learned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examples:
+    """Synthetic images, each a function of the seed and its number. maps: (X, Y, Z) int16, on the device."""
+
+    options: Options
+    maps: Sequence[Tensor]
+    shapes: Sequence[LesionShape]
+
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Images (N, 1, X, Y, Z) normalised, and classes (N, X, Y, Z) int64, of one iteration."""
+        generator = torch.Generator().manual_seed(seed_of(self.options.seed, iteration, TRAINING))
+        shares = torch.tensor([share for _, share, _ in FIELDS])
+        shape, _, shift = FIELDS[int(torch.multinomial(shares, 1, generator=generator))]
+        recipe = self._recipe(shape, shift)
+        picks = torch.randint(len(self.maps), (self.options.batch,), generator=generator).tolist()
+        drawn = [synthesise(self.maps[pick], recipe, generator, self.shapes) for pick in picks]
+        images = torch.stack([normalised(one.image) for one in drawn])[:, None]
+        return images, torch.stack([one.classes for one in drawn]).long()
+
+    def check(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images (X, Y, Z) and classes (X, Y, Z) int64, always the same ones."""
+        shape, _, shift = FIELDS[0]
+        recipe = self._recipe(shape, shift)
+        for number in range(self.options.checks):
+            generator = torch.Generator().manual_seed(seed_of(number, CHECK))
+            drawn = synthesise(self.maps[number % len(self.maps)], recipe, generator, self.shapes)
+            yield normalised(drawn.image), drawn.classes.long()
+
+    def _recipe(self, shape: Shape, shift_mm: float) -> Recipe:
+        return Recipe(shape=self.options.shape or shape, shift_mm=shift_mm, voxel_mm=self.options.spacing)
+
+
+def check(training: Training, examples: Examples) -> tuple[dict[str, float], NDArray[np.uint8]]:
+    """Mean Dice of every class by the averaged weights, and a page of image, labels and prediction."""
+    training.net.eval()
+    each, rows = [], []
+    with torch.inference_mode():
+        for image, classes in examples.check():
+            logits = torch.func.functional_call(training.net, training.ema, (image[None, None],))
+            predicted = logits[0].argmax(dim=0)
+            each.append(hard_dice(predicted, classes, N_CLASSES).cpu().numpy())
+            rows.append(files.picture(*(x.cpu().numpy() for x in (image, classes, predicted))))
+    shown = [name for name in range(len(STRUCTURES)) if not np.isnan([dice[name] for dice in each]).all()]
+    dice = {STRUCTURES[i].key: float(np.nanmean([one[i] for one in each])) for i in shown}
+    return dice, np.concatenate(rows[:PICTURES])
+
+
+def _begun(options: Options, weights: dict[str, Tensor] | None, device: str) -> tuple[Training, Schedule]:
+    schedule = Schedule(iterations=options.iterations, seed=options.seed, learning_rate=options.learning_rate)
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        net = SegmentationNet(N_CLASSES, options.widths)
+    if weights is not None:
+        net.load_state_dict({name: value.float() for name, value in weights.items()})
+    return begin(net.to(device), schedule), schedule
+
+
+def _on(device: str, maps: Sequence[LabelMap]) -> list[Tensor]:
+    return [torch.from_numpy(m.labels).to(device) for m in maps]
+
+
+if __name__ == "__main__":
+    main()
