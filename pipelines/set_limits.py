@@ -18,7 +18,7 @@ from models.bundle import seal
 from pipelines.engine import load_engine
 from pipelines.evaluate import SEED, read_nifti, read_scans
 from triage.gate.operating_point import FILE, VERSION
-from triage.gate.signals import FAR_MM, SIGNALS, Evidence
+from triage.gate.signals import FAR_MM, NOT_IN_EVERY_BUNDLE, SIGNALS, Evidence
 
 SPREADS = 3.0
 SMALLEST_RANGE = {"prior_conflict": 0.03, "input_quality": 0.2}
@@ -57,7 +57,8 @@ def main() -> None:
     cases = [Evidence(prediction=engine.predict(read_nifti(scan.t1), seed=SEED), usual_entropy=zero) for scan in scans]
     usual = usual_entropy(cases)
     seen = [Evidence(prediction=e.prediction, usual_entropy=usual) for e in cases]
-    values = {name: [signal(e) for e in seen] for name, signal in SIGNALS.items()}
+    given = [name for name in SIGNALS if engine.model.classifier is not None or name not in NOT_IN_EVERY_BUNDLE]
+    values = {name: [SIGNALS[name](e) for e in seen] for name in given}
     point = {
         "version": VERSION,
         "certified": False,

@@ -21,9 +21,9 @@ def percent(probability: float) -> str:
     """A probability in whole percent, never a certainty."""
     if not math.isfinite(probability):
         return "not a number"
-    if probability < 0.005:
+    if probability < 0.01:
         return "<1\N{NO-BREAK SPACE}%"
-    return f"{100 * probability:.0f}\N{NO-BREAK SPACE}%" if probability < 0.995 else ">99\N{NO-BREAK SPACE}%"
+    return f"{100 * probability:.0f}\N{NO-BREAK SPACE}%" if probability <= 0.99 else ">99\N{NO-BREAK SPACE}%"
 
 
 def _escape(character: str) -> str:

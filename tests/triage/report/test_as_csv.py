@@ -3,16 +3,20 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.builders import (
     a_case,
     a_flagged_report,
     a_flagged_verdict,
+    a_prediction,
     a_refused_report,
     an_accepted_report,
+    finding_samples,
 )
 from tests.triage.report.run_folders import a_run, fill
+from triage.findings import FINDINGS
 from triage.report.as_csv import CASES, MEASURED, write_cases_csv
 
 
@@ -35,6 +39,23 @@ def test_an_accepted_case_has_every_measurement_with_its_interval_as_numbers(tmp
         unit = "" if key == "brain_parenchymal_fraction" else "_ml"
         low, value, high = (float(row[f"{key}{unit}{end}"]) for end in ("_low", "", "_high"))
         assert low <= value <= high
+
+
+def test_a_case_has_the_probability_of_every_pattern_and_the_most_probable_one(tmp_path: Path) -> None:
+    report = an_accepted_report(prediction=a_prediction(finding_samples=finding_samples("atrophy")))
+
+    (row,) = table(fill(tmp_path, [report]))
+
+    assert row["pattern_most_like"] == "atrophy"
+    assert sum(float(row[f"p_{f.key}"]) for f in FINDINGS) == pytest.approx(1, abs=1e-4)
+
+
+def test_without_a_classifier_the_cells_of_the_pattern_are_empty(tmp_path: Path) -> None:
+    report = an_accepted_report(prediction=a_prediction(finding_samples=np.zeros((0, len(FINDINGS)))))
+
+    (row,) = table(fill(tmp_path, [report]))
+
+    assert {row["pattern_most_like"], *(row[f"p_{f.key}"] for f in FINDINGS)} == {""}
 
 
 @pytest.mark.parametrize("start", ["=cmd()", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"])

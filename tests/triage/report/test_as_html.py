@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.builders import (
@@ -12,16 +13,20 @@ from tests.builders import (
     a_flagged_report,
     a_flagged_verdict,
     a_place,
+    a_prediction,
     a_refused_input,
     a_refused_report,
     an_accepted_report,
+    finding_samples,
 )
 from tests.triage.report.run_folders import a_run, fill
 from tests.triage.report.test_decomposition import contrast
 from triage import NOT_FOR_CLINICAL_USE
+from triage.findings import FINDINGS
 from triage.report.as_figures import FIGURES
 from triage.report.as_html import CONTENT_SECURITY_POLICY, INDEX, duration, measured, number, write_index
 from triage.report.panels import side_mm
+from triage.report.text import percent
 
 
 def page(out: Path, **facts: object) -> str:
@@ -87,6 +92,46 @@ def test_the_parts_of_the_score_and_their_sum_stand_on_the_page(tmp_path: Path) 
     assert math.fsum(parts) == pytest.approx(total, abs=5e-4 * len(parts))
     assert total == pytest.approx(verdict.score, abs=5e-4)
     assert "Not explained by a signal" not in html
+
+
+def test_a_flagged_case_shows_the_probability_of_every_pattern_and_that_it_is_no_diagnosis(tmp_path: Path) -> None:
+    report = a_flagged_report(prediction=a_prediction(finding_samples=finding_samples("focal")))
+
+    html = page(fill(tmp_path, [report]))
+
+    assert "research use, no diagnosis" in html
+    assert html.count('class="meter"') == len(FINDINGS)
+    assert re.search(r'class="most"><span>Focal mass or stroke</span>', html)
+
+
+def test_an_accepted_case_that_does_not_look_normal_says_so(tmp_path: Path) -> None:
+    looks = {"case-a": "normal", "case-b": "atrophy"}
+    reports = [
+        an_accepted_report(a_case(name), prediction=a_prediction(finding_samples=finding_samples(key)))
+        for name, key in looks.items()
+    ]
+
+    html = page(fill(tmp_path, reports))
+
+    assert "1 accepted case looks most like something other than normal: case-b." in html
+    assert html.count('class="noted"') == 1
+
+
+def test_without_a_classifier_the_page_names_no_pattern(tmp_path: Path) -> None:
+    nothing = a_prediction(finding_samples=np.zeros((0, len(FINDINGS))))
+
+    html = page(fill(tmp_path, [an_accepted_report(prediction=nothing), a_flagged_report(prediction=nothing)]))
+
+    assert "not told" in html
+    assert 'class="meter"' not in html
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [(0.001, "<1 %"), (0.01, "1 %"), (0.5, "50 %"), (0.99, "99 %"), (0.996, ">99 %"), (math.nan, "not a number")],
+)
+def test_no_pattern_is_shown_as_certain(probability: float, shown: str) -> None:
+    assert percent(probability).replace("\N{NO-BREAK SPACE}", " ") == shown
 
 
 def test_a_score_that_its_parts_do_not_explain_is_shown_as_such(tmp_path: Path) -> None:

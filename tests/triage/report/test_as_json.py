@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -16,8 +17,10 @@ from tests.builders import (
     a_refused_report,
     a_series,
     an_accepted_report,
+    finding_samples,
 )
 from triage.anatomy import STRUCTURES, TISSUES
+from triage.findings import FINDINGS
 from triage.report.as_json import REPORT, SCHEMA_VERSION, as_json, schema
 from triage.verdict import Report
 
@@ -43,6 +46,28 @@ def test_the_schema_is_one_and_names_its_version() -> None:
 @pytest.mark.parametrize("build", [an_accepted_report, a_flagged_report, a_refused_report])
 def test_a_report_of_every_route_is_valid(build: Any, tmp_path: Path) -> None:
     validate(read_back(build(), tmp_path))
+
+
+def test_the_findings_are_those_of_the_prediction_with_their_interval(tmp_path: Path) -> None:
+    samples = finding_samples("focal")
+
+    document = read_back(an_accepted_report(prediction=a_prediction(finding_samples=samples)), tmp_path)
+
+    validate(document)
+    assert [row["key"] for row in document["findings"]] == [f.key for f in FINDINGS]
+    np.testing.assert_allclose([row["probability"] for row in document["findings"]], samples.mean(axis=0))
+
+
+@pytest.mark.parametrize("samples", [np.zeros((0, 5)), np.full((4, 5), math.nan)])
+def test_a_report_without_findings_or_without_numbers_is_valid(samples: np.ndarray, tmp_path: Path) -> None:
+    document = read_back(an_accepted_report(prediction=a_prediction(finding_samples=samples)), tmp_path)
+
+    validate(document)
+    assert {row["probability"] for row in document["findings"]} <= {None}
+
+
+def test_the_schema_knows_every_finding() -> None:
+    assert schema()["$defs"]["finding"]["properties"]["key"]["enum"] == [f.key for f in FINDINGS]
 
 
 def test_a_number_that_is_not_finite_is_null(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.builders import (
 )
 from tests.triage.report.run_folders import a_run, fill
 from triage.errors import Code
+from triage.findings import findings
 from triage.measurements import measure
 from triage.report.as_json import REPORT
 from triage.report.summary import load_case, load_cases, reason_titles
@@ -38,6 +39,7 @@ def test_a_case_read_back_is_the_case_that_was_decided(tmp_path: Path) -> None:
     assert case.verdict == report.verdict
     assert case.bundle == report.bundle
     assert tuple(case.measurements.values()) == measure(report.prediction.volumes_mm3)
+    assert case.findings == findings(report.prediction.finding_samples)
     assert case.seconds == pytest.approx(math.fsum(report.prediction.timings_s.values()))
     assert case.refusal is None
 
