@@ -16,7 +16,7 @@ SILVER = 10
 GAINS: Mapping[str, str] = {
     "nll": "NLL, nats a voxel",
     "ece_band": "ECE in the boundary band",
-    "error_auroc": "AUROC of entropy for a wrong voxel",
+    "error_auroc": "AUROC, wrong voxels",
 }
 LOWER_IS_BETTER = {"nll", "ece_band"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.bench.page import Results, figure, plot
+from pipelines.bench.page import Results, plot
 from pipelines.bench.segmentation_bars import NAMES, OASIS_BARS
 from pipelines.compare import GRADED
 
@@ -41,29 +41,29 @@ def draw_dice(results: Results, path: Path) -> None:
         axes.set_ylabel("Dice")
         axes.grid(visible=False, axis="x")
         axes.set_title("Agreement with the labels, one dot a scan")
-        axes.legend(loc="lower left", ncols=3)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
 
 
 def draw_calibration(results: Results, path: Path) -> None:
-    """Confidence against frequency in the boundary band of each structure."""
-    with plot(path, columns=2, inches=(7.4, 3.5)) as both:
-        for axes, (name, label) in zip(
-            both, (("oasis", "OASIS, manual labels"), ("ixi", "IXI, automatic labels")), strict=True
-        ):
-            axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
+    """How far frequency lies above or below confidence in the boundary band of each structure."""
+    panels = (("oasis", "OASIS, manual labels"), ("ixi", "IXI, automatic labels"))
+    with plot(path, columns=2, inches=(7.4, 4.0)) as both:
+        for axes, (name, label) in zip(both, panels, strict=True):
+            axes.axhline(0, color="#555555", linewidth=0.9)
             for key, found in results["calibration"][name].items():
-                x, y = np.array(found["diagram"], float).T
-                axes.plot(x, y, label=f"{NAMES[key]} {figure(found['ece'])}", linewidth=1.2)
+                confidence, frequency = np.array(found["diagram"], float).T
+                axes.plot(confidence, frequency - confidence, label=NAMES[key])
             axes.set_title(label)
             axes.set_xlabel("probability of the structure")
-            axes.set_aspect("equal")
-            axes.legend(title="ECE", fontsize=6.5, title_fontsize=7, loc="upper left")
-        both[0].set_ylabel("how often it was there")
+            axes.set_ylim(-0.35, 0.35)
+        both[0].set_ylabel("how often it was there, less its probability")
+        handles, names = both[0].get_legend_handles_labels()
+        both[0].figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
 
 
 def draw_scores(cases: Rows, path: Path) -> None:
     """Score against mean Dice, clean and damaged."""
-    with plot(path, inches=(6.2, 3.6)) as axes:
+    with plot(path, inches=(7.0, 3.4)) as axes:
         for kind in dict.fromkeys(row["kind"] for row in cases):
             own = [row for row in cases if row["kind"] == kind and row["score"] is not None]
             axes.plot(
@@ -73,4 +73,4 @@ def draw_scores(cases: Rows, path: Path) -> None:
         axes.set_xlabel("mean Dice")
         axes.set_ylabel("score of the case")
         axes.set_title("What the gate sees of a segmentation's quality")
-        axes.legend()
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
