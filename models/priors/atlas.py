@@ -88,12 +88,9 @@ def icbm_tissues(voxel_mm: int = 2) -> tuple[dict[str, NDArray[np.float32]], NDA
 
     CSF is the remainder of the brain. Source: Fonov et al. 2009, NeuroImage 47:S102; Fonov et al. 2011, 54(1):313.
     """
-    from importlib.resources import files
-
-    folder = Path(str(files("nilearn"))) / "datasets" / "data"
-    load = {k: nib.load(folder / f"mni_icbm152_{k}_tal_nlin_sym_09a_converted.nii.gz") for k in ("t1", "gm", "wm")}
-    affine = np.asarray(load["t1"].affine, np.float64)
-    arrays = {k: np.asarray(image.dataobj, np.float32) for k, image in load.items()}
+    maps_and_affines = {k: icbm_map(k) for k in ("t1", "gm", "wm")}
+    arrays = {k: array for k, (array, _) in maps_and_affines.items()}
+    _, affine = maps_and_affines["t1"]
     grey, white = (np.clip(arrays[k] / arrays[k].max(), 0, 1) for k in ("gm", "wm"))
     brain = ndimage.binary_fill_holes(ndimage.binary_closing(arrays["t1"] > 0.05 * arrays["t1"].max(), iterations=2))
     csf = np.clip(brain - grey - white, 0, 1)
@@ -103,6 +100,15 @@ def icbm_tissues(voxel_mm: int = 2) -> tuple[dict[str, NDArray[np.float32]], NDA
     coarse[:3, :3] *= voxel_mm
     coarse[:3, 3] = (affine @ [*[(voxel_mm - 1) / 2] * 3, 1])[:3]
     return thin, coarse
+
+
+def icbm_map(name: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """t1 (stripped), gm or wm of ICBM 2009a at 1 mm as the installed nilearn has it, and its affine to MNI mm."""
+    from importlib.resources import files
+
+    folder = Path(str(files("nilearn"))) / "datasets" / "data"
+    image = nib.load(folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
+    return np.asarray(image.dataobj, np.float32), np.asarray(image.affine, np.float64)
 
 
 def _block_mean(a: NDArray[np.float32], n: int) -> NDArray[np.float32]:
