@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from models.cells import Cells
 from models.posteriors import POSTERIORS, HeadPosterior
 from models.posteriors.point import PointPosterior
+from models.posteriors.reference import compare
 from models.predictive import augment, predict
 from pipelines.compare import GRADED, Grades, grade, pooled, predictive, read_grades, sampled_case, write_grades
 from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine
@@ -35,6 +37,7 @@ from pipelines.turns import in_turns
 SEED = 0
 REPEATS = 2
 BOOTSTRAPS = 400
+SPREAD_CELLS = 512
 REFERENCE = "hmc"
 BASELINE = "point"
 COLUMNS: Mapping[str, str] = {
@@ -49,7 +52,8 @@ COLUMNS: Mapping[str, str] = {
     "aurc": "AURC",
     "augrc": "AUGRC",
     "nll_damaged": "NLL, damaged",
-    "sd_ratio": "SD ratio",
+    "sd_ratio": "SD, weights",
+    "logit_sd_ratio": "SD, logits",
     "distance": "TV",
     "cost": "cost",
 }
@@ -77,13 +81,13 @@ def compare_posteriors(
     first = next(scans)
     well = grades_of(posteriors, engine, itertools.chain([first], scans), cache)
     worse = grades_of(posteriors, engine, damaged, cache)
-    ratios = costs(posteriors, engine, first)
-    reference = posteriors.get(REFERENCE)
+    ratios, widths = costs(posteriors, engine, first), spreads(posteriors, engine, first)
     return {
         name: summary(well[name], worse[name])
-        | {"cost": ratios[name], "sd_ratio": sd_ratio(posterior, reference) if reference else float("nan")}
-        | {"structures": per_structure(well[name]), "gains": gains(well[name], well.get(BASELINE, well[name]))}
-        for name, posterior in posteriors.items()
+        | widths[name]
+        | {"cost": ratios[name], "structures": per_structure(well[name])}
+        | {"gains": gains(well[name], well.get(BASELINE, well[name]))}
+        for name in posteriors
     }
 
 
@@ -179,10 +183,22 @@ def calibration(cases: Sequence[Grades], which: str, error: Callable[..., float]
     return float(np.mean([error(one) for one in pooled(cases, which)]))
 
 
-def sd_ratio(posterior: HeadPosterior, reference: HeadPosterior) -> float:
-    """Median over weights of the marginal SD over that of the reference."""
-    ours, theirs = (one.sample(8 * SAMPLES, seed=SEED).std(dim=0) for one in (posterior, reference))
-    return float((ours / theirs.clamp_min(1e-12)).median())
+def spreads(posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, one: Labelled) -> dict[str, Any]:
+    """Medians over weights and over logits of the marginal SD over that of the reference, by some cells of a scan."""
+    if REFERENCE not in posteriors:
+        return {name: {} for name in posteriors}
+    case = sampled_case(one, engine, cells=SPREAD_CELLS)
+    cells = Cells(
+        subject=one.scan.name,
+        features=case.features,
+        classes=torch.from_numpy(case.classes.astype(np.int64)),
+        weight=torch.ones(case.features.shape[1]),
+    )
+    found = {name: compare(posterior, posteriors[REFERENCE], [cells]) for name, posterior in posteriors.items()}
+    return {
+        name: {"sd_ratio": one.weight_sd_ratio[1], "logit_sd_ratio": one.logit_sd_ratio[1]}
+        for name, one in found.items()
+    }
 
 
 def costs(posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, one: Labelled) -> dict[str, float]:

@@ -102,7 +102,7 @@ lies around it, through the same anatomical prior, with 32 samples. Sulcal CSF c
 - AUROC: of a voxel's entropy for its label being wrong, in the brain and 2 mm around.
 - AURC, AUGRC: over clean and damaged cases, by mean entropy over the predicted brain; the loss of a case is 1 - mean
   Dice. NLL, damaged: on the damaged copies alone.
-- SD ratio: median over weights of the marginal SD over that of `{reference}`, a long Hamiltonian Monte Carlo run over
+- SD: median over weights, and over logits, of the marginal SD over that of `{reference}`, Hamiltonian Monte Carlo over
   the same head. TV: mean total variation between the two predictives, a voxel; the row of `{reference}` itself shows
   what 32 other draws of it give.
 - cost: time of a prediction, network included, over that of the same prediction without samples, measured in turns.

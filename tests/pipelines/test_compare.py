@@ -20,7 +20,6 @@ from pipelines.posterior_table import (
     heads,
     per_structure,
     read_posteriors,
-    sd_ratio,
     summary,
 )
 from triage.anatomy import LESION, N_CLASSES
@@ -140,13 +139,6 @@ def test_every_structure_has_its_figures(case: SampledCase) -> None:
 
     assert set(rows) == set(GRADED)
     assert all(row["dice"] == 1 and row["ece_band"] == 0 for row in rows.values())
-
-
-def test_the_ratio_of_spreads_is_that_of_the_samples(generator: torch.Generator) -> None:
-    wide = HeadSamples(heads=torch.randn(32, 8 * N_CLASSES, FEATURES + 1, generator=generator))
-    narrow = HeadSamples(heads=wide.heads.mean(dim=0) + (wide.heads - wide.heads.mean(dim=0)) / 4)
-
-    assert sd_ratio(narrow, wide) == pytest.approx(0.25, rel=1e-3)
 
 
 def test_the_point_estimate_needs_one_head() -> None:
