@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 
 DICOM ?=
 OUT ?= out
+LABEL_MAPS ?=
+LESION_SHAPES ?=
+TRAINING ?= training
 DATA ?= ../shared/data
 BENCH ?=
 SAMPLE := sample-inbox
@@ -16,7 +19,7 @@ TORCH_VERSION := 2.13.0
 TORCH_BUILD ?= cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run review test check bench clean system-packages torch
+.PHONY: help setup run review train test check bench clean system-packages torch
 
 help: ## list these targets
 	@echo "brain-triage: research use only, not a medical device."
@@ -63,6 +66,14 @@ endif
 
 review: $(READY) ## list the cases that wait for a human, most doubtful first
 	@$(BIN)/brain-triage queue --out "$(OUT)"
+
+train: $(READY) ## train from LABEL_MAPS= and LESION_SHAPES= into TRAINING=; without, a reduced one here in minutes
+ifeq ($(strip $(LABEL_MAPS)),)
+	@$(BIN)/brain-triage train --smoke --out "$(TRAINING)"
+else
+	@$(BIN)/brain-triage train --label-maps "$(LABEL_MAPS)" \
+	  $(if $(strip $(LESION_SHAPES)),--lesion-shapes "$(LESION_SHAPES)") --out "$(TRAINING)"
+endif
 
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest

@@ -80,7 +80,7 @@ def step(training: Training, image: Tensor, classes: Tensor, loss: Loss, schedul
 
 
 def learning_rate(schedule: Schedule, iteration: int) -> float:
-    """Linear warm-up times half a cosine down to the floor. Source: Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5."""
+    """Linear warm-up, half a cosine down to the floor. Source: Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5."""
     warm = min(1.0, (iteration + 1) / schedule.warm_up)
     cosine = 0.5 * (1 + math.cos(math.pi * iteration / schedule.iterations))
     return schedule.learning_rate * warm * (schedule.floor + (1 - schedule.floor) * cosine)

@@ -17,6 +17,7 @@ from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.errors import TriageError
 
 if TYPE_CHECKING:
+    from pipelines.train import Watch
     from triage.review import ReviewQueue
 
 app = typer.Typer(
@@ -28,6 +29,8 @@ app = typer.Typer(
 )
 audit_commands = typer.Typer(help="The trail of everything that was decided.", no_args_is_help=True)
 app.add_typer(audit_commands, name="audit")
+track_commands = typer.Typer(help="What MLflow keeps.", no_args_is_help=True)
+app.add_typer(track_commands, name="track")
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file that names what differs from the defaults.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results.  [default: out]")]
@@ -173,6 +176,40 @@ def evaluate(
     return 0
 
 
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(context: typer.Context) -> int:
+    """Train a network on images synthesised from label maps; `brain-triage train --help` lists the options."""
+    from pipelines.settings import load_settings
+    from pipelines.tracking import follow_training, training_store
+    from pipelines.train import main as run_training
+
+    def follow(out: Path) -> "Watch":
+        return follow_training(training_store(load_settings().changed({"out": out})), _warn)
+
+    try:
+        typer.echo(f"Trained: {run_training(context.args, follow)}")
+    except SystemExit as stopped:  # its parser has said what was not understood
+        return 1 if stopped.code else 0
+    return 0
+
+
+@track_commands.command("import")
+def import_training(
+    folder: Annotated[Path, typer.Argument(help="Folder of a training, such as from a machine without MLflow.")],
+    *,
+    state: State = None,
+    config: Config = None,
+) -> int:
+    """Bring a training into MLflow; again, only what is new of it."""
+    from pipelines.settings import load_settings
+    from pipelines.tracking import import_training as bring_in
+    from pipelines.tracking import training_store
+
+    settings = load_settings(config).changed({"out": folder, "state": state})
+    typer.echo(f"MLflow run {bring_in(folder, training_store(settings))} at {settings.tracking_uri}")
+    return 0
+
+
 @app.command()
 def version() -> int:
     """Print the version."""
@@ -206,6 +243,10 @@ def _review_queue(out: Path | None, state: Path | None, config: Path | None) -> 
             do="Run `brain-triage run` first, or name its folders with --out or --state.",
         )
     return open_queue(settings.review_database)
+
+
+def _warn(message: str) -> None:
+    typer.secho(f"brain-triage: {message}", fg=typer.colors.YELLOW, err=True)
 
 
 def _internal(error: Exception) -> str:

@@ -5,17 +5,20 @@ decided, and what it cannot do ends as one warning. No patient is in it: pseudon
 """
 
 import hashlib
+import json
 import math
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.outcome import Outcome, RunResult
 from pipelines.settings import Settings
+from pipelines.training_folder import METRICS, RUN, SAMPLES, WEIGHTS, picture_name, read_metrics, read_run
 from triage import __version__
 from triage.verdict import BundleId
 
@@ -28,6 +31,11 @@ UNTRACKED = {"out", "state", "bundle", "review_url", "tracking"}
 """Settings that name places of this machine."""
 
 PLACE = "place"
+TRAINING, REPORTED = "training.id", "training.reported"
+"""Tags of a training: whose run it is, and up to which iteration it is in MLflow."""
+
+LARGEST_BATCH = 1000
+"""Metrics that MLflow takes at once."""
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -140,6 +148,84 @@ def run_store(settings: Settings) -> Store:
         place=hashlib.sha256(str(settings.out.resolve()).encode()).hexdigest()[:16],
         patience_s=60.0 if uri.startswith("sqlite:") else 15.0,  # MLflow's own load takes seconds on a busy machine
     )
+
+
+def training_store(settings: Settings) -> Store:
+    """Where trainings are kept: the same place, an experiment of their own."""
+    store = run_store(settings)
+    return replace(store, experiment=f"{store.experiment}-training")
+
+
+def follow_training(store: Store, warn: Callable[[str], None]) -> Callable[[Path], None]:
+    """What brings every report of a training into MLflow. What one report could not bring, the next one does."""
+
+    def watch(folder: Path) -> None:
+        try:
+            import_training(folder, store)
+        except Exception as error:  # any: a training goes on without its tracking
+            warn(
+                f"MLflow did not take this report ({type(error).__name__}); the training goes on, and "
+                "`brain-triage track import` can bring it in later."
+            )
+
+    return watch
+
+
+def import_training(folder: Path, store: Store) -> str:
+    """Bring the folder of a training into MLflow, or what is new in it; the same run however often. Gives its id."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    record, rows = read_run(folder), read_metrics(folder)
+    client = MlflowClient(tracking_uri=store.uri)
+    run_id, reported = _training_run(client, _experiment(client, store), record)
+    now = int(time.time() * 1000)
+    new = [row for row in rows if row["iteration"] > reported]
+    metrics = [
+        Metric(name, value, now, int(row["iteration"]))
+        for row in new
+        for name, value in row.items()
+        if name != "iteration" and math.isfinite(value)
+    ]
+    for start in range(0, len(metrics), LARGEST_BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + LARGEST_BATCH])
+    for row in new:
+        client.log_artifact(run_id, str(folder / SAMPLES / picture_name(row)), SAMPLES)
+    if new:
+        for name in (RUN, METRICS, WEIGHTS):
+            client.log_artifact(run_id, str(folder / name))
+        reported = int(rows[-1]["iteration"])
+        client.set_tag(run_id, REPORTED, reported)
+    if reported >= record["parameters"]["iterations"]:
+        client.set_terminated(run_id, status="FINISHED")
+    return run_id
+
+
+def _training_run(client: "MlflowClient", experiment: str, record: Mapping[str, Any]) -> tuple[str, int]:
+    """Id of the run of this training, made when there is none, and the last iteration that it knows."""
+    from mlflow.entities import Dataset, DatasetInput, Param
+
+    identity = uuid.UUID(record["id"]).hex  # nothing else of a file may get into a query
+    found = client.search_runs([experiment], f"tags.\"{TRAINING}\" = '{identity}'")
+    if found:
+        return str(found[0].info.run_id), int(found[0].data.tags.get(REPORTED, 0))
+    tags = {
+        TRAINING: identity,
+        "mlflow.user": "operator",  # else the account of the machine
+        "mlflow.source.name": "brain-triage train",
+        "mlflow.source.type": "LOCAL",
+        **{f"software.{name}": version for name, version in record["software"].items()},
+    }
+    run_id = str(client.create_run(experiment, tags=tags).info.run_id)
+    client.log_batch(run_id, params=[Param(name, str(value)) for name, value in record["parameters"].items()])
+    datasets = [
+        Dataset(name=name, digest=about["sha256"][:36], source_type="local", source=json.dumps(about))
+        for name, about in record["datasets"].items()
+    ]
+    client.log_inputs(run_id, [DatasetInput(dataset) for dataset in datasets])
+    return run_id, 0
 
 
 def run_params(settings: Settings) -> dict[str, Any]:

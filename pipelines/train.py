@@ -12,7 +12,7 @@ Run it again with the same options and it goes on from its last checkpoint. D/ne
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ from triage.anatomy import N_CLASSES, STRUCTURES
 from triage.errors import TriageError
 
 Shape = tuple[int, int, int]
+Watch = Callable[[Path], None]
+"""Called with the folder of the training after every report."""
 FIELDS: tuple[tuple[Shape, float, float], ...] = (
     ((160, 192, 160), 0.55, 20.0),
     ((192, 224, 192), 0.30, 26.0),
@@ -38,7 +40,7 @@ FIELDS: tuple[tuple[Shape, float, float], ...] = (
     ((256, 256, 256), 0.05, 36.0),
 )
 """Field of view, how often it is drawn, and how far from its middle a head may lie, mm."""
-SMOKE = {"spacing": 2.0, "widths": [8, 16, 24, 32, 40], "shape": [96, 96, 96], "iterations": 90, "every": 30}
+SMOKE = {"spacing": 2.0, "widths": (8, 16, 24, 32, 40), "shape": (96, 96, 96), "iterations": 90, "every": 30}
 ATLAS_SUBJECTS = 6
 TRAINING, CHECK = 1, 2
 """Streams of random numbers."""
@@ -66,50 +68,58 @@ class Options:
     seed: int = 0
 
 
-def main(arguments: Sequence[str] | None = None, watch: Callable[[Path], None] = lambda folder: None) -> Path:
-    """Parse, read, train; gives the folder."""
+def unwatched(folder: Path) -> None:
+    """Nobody looks."""
+
+
+def main(arguments: Sequence[str] | None = None, follow: Callable[[Path], Watch] | None = None) -> Path:
+    """Parse, read, train; gives the folder. follow: from the folder, what watches it, such as MLflow."""
+    first = _parser().parse_args(arguments)
+    parser = _parser()
+    if first.smoke:
+        parser.set_defaults(**SMOKE)
+    args = parser.parse_args(arguments)
+    chosen = {field.name: getattr(args, field.name) for field in fields(Options)}
+    options = Options(**chosen | {"widths": tuple(args.widths), "shape": tuple(args.shape) if args.shape else None})
+    watch = follow(args.out) if follow is not None and not args.no_tracking else unwatched
+    weights = load_file(args.init) if args.init else None
+    shapes = read_lesion_shapes(args.lesion_shapes) if args.lesion_shapes else []
+    train(options, _maps(args.label_maps), shapes, args.out, weights=weights, device=args.device, watch=watch)
+    return args.out  # type: ignore[no-any-return]
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="brain-triage train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the training, taken up where it stopped")
-    parser.add_argument("--label-maps", type=Path, help=".npz or folder of NIfTI; without, from the shipped atlas")
-    parser.add_argument("--lesion-shapes", type=Path, help="folder of stroke_*.nii.gz and ms_*.nii.gz in MNI space")
-    parser.add_argument("--init", type=Path, help="weights to start from")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--smoke", action="store_true", help="reduced size, for a CPU")
-    for name, value in asdict(Options()).items():
-        number = type(value if isinstance(value, int | float) else 0)
-        several = {"nargs": "+" if name == "widths" else 3} if name in ("widths", "shape") else {}
-        parser.add_argument(f"--{name.replace('_', '-')}", type=number, default=value, **several)
-    if parser.parse_known_args(arguments)[0].smoke:
-        parser.set_defaults(**SMOKE)
-    given = vars(parser.parse_args(arguments))
-    places = {name: given.pop(name) for name in ("out", "label_maps", "lesion_shapes", "init", "device")}
-    del given["smoke"]
-    options = replace(Options(**given), shape=tuple(given["shape"]) if given["shape"] else None)
-    return _run(options, watch, **places)
+    add, default = parser.add_argument, Options()
+    add("--out", type=Path, required=True, help="folder of the training, taken up where it stopped")
+    add("--label-maps", type=Path, help=".npz or folder of NIfTI; without it, some are made from the shipped atlas")
+    add("--lesion-shapes", type=Path, help="folder of stroke_*.nii.gz and ms_*.nii.gz in MNI space")
+    add("--init", type=Path, help="weights to start from")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--iterations", type=int, default=default.iterations)
+    add("--every", type=int, default=default.every, help="iterations between checkpoints, each with a report")
+    add("--batch", type=int, default=default.batch, help="images an iteration")
+    add("--spacing", type=float, default=default.spacing, help="mm")
+    add("--widths", type=int, nargs="+", default=default.widths, help="channels of each level")
+    add("--shape", type=int, nargs=3, default=default.shape, help="one field of view, multiples of 32; else several")
+    add("--subjects", type=int, default=default.subjects, help="label maps to learn from, the first ones; else all")
+    add("--held-out", type=int, default=default.held_out, help="label maps for the checks, the last ones")
+    add("--checks", type=int, default=default.checks, help="images a check")
+    add("--learning-rate", type=float, default=default.learning_rate)
+    add("--seed", type=int, default=default.seed)
+    add("--smoke", action="store_true", help="reduced size, for a CPU")
+    add("--no-tracking", action="store_true", help="keep it out of MLflow, where `brain-triage train` reports")
+    return parser
 
 
-def _run(
-    options: Options,
-    watch: Callable[[Path], None],
-    *,
-    out: Path,
-    label_maps: Path | None,
-    lesion_shapes: Path | None,
-    init: Path | None,
-    device: str,
-) -> Path:
-    if label_maps is None:
-        from pipelines.atlas_label_maps import atlas_label_maps
+def _maps(source: Path | None) -> list[LabelMap]:
+    if source is not None:
+        return list(read_label_maps(source))
+    from pipelines.atlas_label_maps import atlas_label_maps
 
-        maps = list(atlas_label_maps(ATLAS_SUBJECTS))
-    else:
-        maps = list(read_label_maps(label_maps))
-    shapes = read_lesion_shapes(lesion_shapes) if lesion_shapes else []
-    weights = load_file(init) if init else None
-    train(options, maps, shapes, out, weights=weights, device=device, watch=watch)
-    return out
+    return list(atlas_label_maps(ATLAS_SUBJECTS))
 
 
 def train(
@@ -120,9 +130,9 @@ def train(
     *,
     weights: dict[str, Tensor] | None = None,
     device: str = "cpu",
-    watch: Callable[[Path], None] = lambda folder: None,
+    watch: Watch = unwatched,
 ) -> Training:
-    """Train into the folder `out`, from its checkpoint on if it has one. watch: called with it after every report."""
+    """Train into the folder `out`, from its checkpoint on if it has one."""
     learned, checked = divided(maps, options)
     about = {
         "label_maps": {"subjects": [m.subject for m in learned], "sha256": files.digest_of_maps(learned)},
@@ -143,7 +153,7 @@ def train(
         dice, page = check(training, checks)
         row = {"iteration": training.iteration, "loss": float(np.mean(losses)), "seconds": time.perf_counter() - began}
         files.report(out, row | {f"dice.{name}": value for name, value in dice.items()})
-        files.write_png(out / files.SAMPLES / f"{training.iteration:07}.png", page)
+        files.write_png(out / files.SAMPLES / files.picture_name(row), page)
         write_weights(training, out / files.WEIGHTS, {"iteration": training.iteration, **asdict(options)})
         save(training, out)  # last: what a kill leaves unsaved is done, and reported, again
         losses.clear()

@@ -1,7 +1,8 @@
 """What a training leaves behind: a folder of plain files, readable without any of our dependencies.
 
 run.json (what was trained, on what, with what), metrics.jsonl (one line a report), samples/*.png,
-checkpoint.safetensors, network.safetensors. `brain-triage track import` brings it into MLflow, which the training machine need not have.
+checkpoint.safetensors, network.safetensors. `brain-triage track import` brings it into MLflow, which the training
+machine need not have.
 """
 
 import hashlib
@@ -11,18 +12,20 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from models.label_maps import LabelMap
-from models.synthesis import LesionShape
 from triage import __version__
 from triage.anatomy import STRUCTURES
 from triage.errors import TriageError
+
+if TYPE_CHECKING:
+    from models.label_maps import LabelMap
+    from models.synthesis import LesionShape
 
 RUN, METRICS, SAMPLES, WEIGHTS = "run.json", "metrics.jsonl", "samples", "network.safetensors"
 COLOURS = np.array([(0, 0, 0), *(s.rgb for s in STRUCTURES)], np.uint8)
@@ -41,7 +44,7 @@ def open_folder(folder: Path, parameters: Mapping[str, Any], datasets: Mapping[s
             )
         return
     (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
-    software = {"brain-triage": __version__, "torch": torch.__version__, "python": platform.python_version()}
+    software = {"brain-triage": __version__, "torch": version("torch"), "python": platform.python_version()}
     content = {"id": uuid.uuid4().hex, **told, "software": software}
     unfinished = folder / f".{RUN}.unfinished"
     unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -79,21 +82,26 @@ def report(folder: Path, row: Mapping[str, float]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def digest_of_maps(maps: Iterable[LabelMap]) -> str:
+def picture_name(row: Mapping[str, float]) -> str:
+    """Of the page that belongs to a report."""
+    return f"{int(row['iteration']):07}.png"
+
+
+def digest_of_maps(maps: Iterable["LabelMap"]) -> str:
     """SHA-256 of subjects and labels, the same from whatever file format they came."""
     out = hashlib.sha256()
     for m in maps:
         out.update(f"{m.subject} {m.labels.shape}".encode())
-        out.update(np.ascontiguousarray(m.labels))
+        out.update(m.labels.tobytes())
     return out.hexdigest()
 
 
-def digest_of_shapes(shapes: Iterable[LesionShape]) -> str:
+def digest_of_shapes(shapes: Iterable["LesionShape"]) -> str:
     """SHA-256 of kinds, places and masks."""
     out = hashlib.sha256()
     for shape in shapes:
         out.update(f"{shape.kind} {tuple(shape.mask.shape)} {shape.affine.tolist()}".encode())
-        out.update(np.packbits(shape.mask.numpy()))
+        out.update(np.packbits(shape.mask.numpy()).tobytes())
     return out.hexdigest()
 
 
