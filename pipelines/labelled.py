@@ -40,7 +40,7 @@ class Labelled:
 def labelled(scans: Iterable[Scan], runner: Runner, cache: Path | None = None) -> Iterator[Labelled]:
     """Every scan as it is on disk, in order. cache: a folder for this trunk's features (half precision)."""
     for scan in scans:
-        yield _kept(scan, "", lambda scan=scan: read_nifti(scan.t1), runner, cache)  # type: ignore[misc]
+        yield kept_copy(scan, "", lambda scan=scan: read_nifti(scan.t1), runner, cache)  # type: ignore[misc]
 
 
 def damaged(
@@ -53,9 +53,20 @@ def damaged(
             return DEGRADATIONS[kind](read_nifti(scan.t1), level, np.random.default_rng(SEED))
 
         try:
-            yield _kept(scan, f"{kind} {level}", copy, runner, cache)
+            yield kept_copy(scan, f"{kind} {level}", copy, runner, cache)
         except Refusal:
             continue
+
+
+def kept_copy(scan: Scan, damage: str, volume: Callable[[], Volume], runner: Runner, cache: Path | None) -> Labelled:
+    """What was made of this scan or damaged copy before, from the cache; else it is made of the volume and kept."""
+    path = cache / f"{copy_name(scan, damage)}.npz" if cache else None
+    if path is not None and path.is_file():
+        return _read(scan, damage, path)
+    one = label(scan, volume(), runner, damage)
+    if path is not None:
+        _write(one, path)
+    return one
 
 
 def copy_name(scan: Scan, damage: str) -> str:
@@ -90,16 +101,6 @@ def _classes(labels: Path, conformed: Conformed) -> NDArray[np.uint8]:
     index = np.linalg.inv(affine) @ conformed.affine
     moved = ndimage.affine_transform(truth, index[:3, :3], index[:3, 3], conformed.image.shape, order=0)
     return np.asarray(moved, np.uint8)
-
-
-def _kept(scan: Scan, damage: str, volume: Callable[[], Volume], runner: Runner, cache: Path | None) -> Labelled:
-    path = cache / f"{copy_name(scan, damage)}.npz" if cache else None
-    if path is not None and path.is_file():
-        return _read(scan, damage, path)
-    one = label(scan, volume(), runner, damage)
-    if path is not None:
-        _write(one, path)
-    return one
 
 
 def _write(one: Labelled, path: Path) -> None:
