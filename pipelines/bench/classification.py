@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,8 +204,9 @@ def auroc_interval(area: float, n: int, m: int, confidence: float = 0.95) -> tup
         spread = true * (1 - true) * (1 + middle * ((1 - true) / (2 - true) + true / (1 + true))) / (n * m)
         return (area - true) ** 2 - z * z * spread
 
-    low = 0.0 if area <= 0 else float(brentq(gap, 0, area))
-    high = 1.0 if area >= 1 else float(brentq(gap, area, 1))
+    # 0 and 1 are roots themselves when they are what was seen: the search starts beside it.
+    low = 0.0 if area <= 0 else float(brentq(gap, 0, area * (1 - 1e-9)))
+    high = 1.0 if area >= 1 else float(brentq(gap, area + (1 - area) * 1e-9, 1))
     return low, high
 
 
@@ -214,7 +215,7 @@ def _chosen(rows: Sequence[Row], wanted: Sequence[tuple[str, str]], least_age: f
     return [row for row in found if math.isinf(least_age) or row["age_years"] >= least_age]
 
 
-def _area(sets: Sequence[Sequence[Row]], score: Any) -> float:
+def _area(sets: Sequence[Sequence[Row]], score: Callable[[Row], float]) -> float:
     values = np.array([score(row) for s in sets for row in s], np.float64)
     return auroc(values, np.arange(len(values)) < len(sets[0]))
 
