@@ -1,5 +1,6 @@
 """The engine with the bundle that comes with the project, on the MNI152 template: ranges, sides, and the same twice."""
 
+import json
 import math
 import shutil
 from dataclasses import replace
@@ -14,12 +15,17 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
-from models.bundle import NETWORK, SUMS
+from models.bundle import METADATA, NETWORK, SUMS, seal, write_metadata
+from models.classify import Classifier
+from models.network import WIDTHS
+from pipelines.descriptors import facts
 from pipelines.engine import BundleEngine, load_engine
+from pipelines.fit_classifier import KEYS, install
 from tests.conftest import REPOSITORY
 from triage.anatomy import BRAIN, LESION, N_CLASSES, TISSUES
 from triage.case import Volume
 from triage.errors import TriageError
+from triage.findings import findings, most_like
 from triage.gate.signals import FAR_MM, SIGNALS, Evidence
 from triage.ports import Engine
 from triage.verdict import Prediction
@@ -262,6 +268,40 @@ def test_a_bundle_in_which_one_byte_was_changed_is_not_used(tmp_path: Path) -> N
     with pytest.raises(TriageError, match="was changed") as caught:
         load_engine(copy)
     assert caught.value.do == "No case was decided."
+
+
+def with_a_classifier(folder: Path, keys: tuple[str, ...]) -> Path:
+    """A copy of the bundle with a classifier that holds everything for the last of these findings."""
+    copy = folder / "bundle"
+    shutil.copytree(SHIPPED, copy)
+    size = len(facts(torch.ones(N_CLASSES, 2, 2, 2))) + len(TISSUES) * WIDTHS[0]
+    weights = torch.zeros(len(keys), size + 1)
+    weights[-1, -1] = 9.0
+    classifier = Classifier(
+        centre=torch.zeros(size), scale=torch.ones(size), weights=weights, factor=1e-6 * torch.eye(weights.numel())
+    )
+    install(copy, classifier, {})
+    metadata = json.loads((copy / METADATA).read_text())
+    metadata["brain_triage"]["findings"] = keys
+    write_metadata(copy / METADATA, metadata)
+    seal(copy)
+    return copy
+
+
+def test_a_bundle_with_a_classifier_tells_what_a_scan_looks_like(tmp_path: Path) -> None:
+    engine = load_engine(with_a_classifier(tmp_path, KEYS), samples=1)
+
+    samples = engine.predict(template(), seed=SEED).finding_samples
+
+    assert samples.shape[1] == len(KEYS)
+    np.testing.assert_allclose(samples.sum(axis=1), 1, atol=1e-9)
+    likely = most_like(findings(samples))
+    assert likely is not None and likely.key == KEYS[-1]
+
+
+def test_a_classifier_of_other_findings_is_not_used(tmp_path: Path) -> None:
+    with pytest.raises(TriageError, match="are not those of this program"):
+        load_engine(with_a_classifier(tmp_path, ("normal", "mood")))
 
 
 @pytest.mark.parametrize("loss", ["SHA256SUMS", NETWORK])
