@@ -28,9 +28,11 @@ def measure(inputs: Inputs) -> Results:
     manual, silver = ([scan for scan in scans if scan.manual is kind] for kind in (True, False))
     features = features_folder(inputs.cache, engine.model.trunk)
     clean = labelled([*manual, *silver[:SILVER]], engine.runner, features)
-    worse = damaged([scan for scan in scans if scan.name in SCANS], KINDS, engine.runner, features)
+    harmed = [scan for scan in scans if scan.name in SCANS]
+    kept = features_folder(inputs.cache / "doubt", engine.model.trunk)
+    worse = damaged(harmed, KINDS, engine.runner, kept)
     rows = compare_posteriors(read_posteriors(inputs.cache / "posteriors"), engine, clean, worse, inputs.cache)
-    counts = {"manual": len(manual), "silver": SILVER, "damaged": sum(scan.name in SCANS for scan in scans)}
+    counts = {"manual": len(manual), "silver": SILVER, "damaged": len(harmed)}
     return {"bundle": f"{engine.bundle.name} {engine.bundle.version}", "rows": rows} | counts
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipelines.bench.doubt_cases import NO_BRAIN, measured
+from pipelines.bench.case_scores import measure_scores
 from pipelines.bench.lesions import measure_lesions
 from pipelines.bench.other_tools import measure_tools
 from pipelines.bench.page import Bench, Inputs, Results, kept, run
@@ -41,14 +41,7 @@ def measure(inputs: Inputs) -> Results:
         "calibration": {"oasis": calibration(inputs, engine, oasis), "ixi": calibration(inputs, engine, ixi)},
         "tools": measure_tools(inputs, engine, oasis),
         "lesions": measure_lesions(inputs, engine),
-        "cases": [case_row(row) for row in measured(inputs) if row["kind"] != NO_BRAIN],
-    }
-
-
-def case_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Score and signals of a clean or damaged case, with its mean Dice over the graded structures."""
-    return {key: row[key] for key in ("case", "split", "kind", "level", "score", "signals")} | {
-        "dice": float(np.mean([row["dice"][key] for key in GRADED]))
+        "cases": measure_scores(inputs, engine),
     }
 
 
