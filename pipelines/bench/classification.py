@@ -35,7 +35,7 @@ from pipelines.bench.classification_scans import (
 from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.descriptors import describe, facts
 from pipelines.engine import FINDING_SAMPLES, BundleEngine, load_engine
-from pipelines.fit_classifier import Described, describe_cases, held_out, kept_features
+from pipelines.fit_classifier import Described, cross_validated, describe_cases, held_out, kept_features
 from pipelines.labelled import features_folder
 from pipelines.metrics import auroc
 from triage.case import Volume
@@ -44,6 +44,8 @@ from triage.findings import FINDINGS, NOT_ASSESSABLE, predictive_entropy
 KEYS = tuple(f.key for f in FINDINGS)
 DAMAGED_SCANS = 4
 OLD_YEARS = 60
+NO_WEIGHT = 1e9
+"""Precision of a prior that allows no weight."""
 Row = Mapping[str, Any]
 
 
@@ -123,6 +125,7 @@ def measure(inputs: Inputs) -> Results:
         "bundle": f"{model.name} {model.version}",
         "fit": fit,
         "synthetic": synthetic_rows(synthetic, fit),
+        "ablation": ablation(synthetic, fit),
         "real": rows,
         "comparisons": [compared(c, rows) for c in COMPARISONS],
     }
@@ -168,6 +171,16 @@ def synthetic_rows(cases: Described, fit: Mapping[str, float]) -> list[dict[str,
     """Truth and probabilities of every synthetic case by a classifier that saw nothing of its label map."""
     p = held_out(cases, fit["precision_facts"], fit["precision_features"]).numpy().round(5)
     return [{"truth": KEYS[int(c)], "p": row.tolist()} for c, row in zip(cases.classes, p, strict=True)]
+
+
+def ablation(cases: Described, fit: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Held-out (NLL, accuracy) with all descriptors, and with the weights of some held at zero by their prior."""
+    facts_at, features_at = fit["precision_facts"], fit["precision_features"]
+    return {
+        "facts and pooled features": cross_validated(cases, facts_at, features_at),
+        "facts alone": cross_validated(cases, facts_at, NO_WEIGHT),
+        "pooled features alone": cross_validated(cases, NO_WEIGHT, features_at),
+    }
 
 
 def compared(comparison: Comparison, rows: Sequence[Row]) -> dict[str, Any]:

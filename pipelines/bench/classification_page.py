@@ -40,6 +40,9 @@ folds, which flatters both figures a little.
 
 {confusion}
 {areas}
+What each kind of descriptor adds:
+
+{ablation}
 ![Reliability]({reliability})
 
 ## Real scans: nothing here was fitted on
@@ -91,6 +94,7 @@ def write(results: Results, folder: Path) -> str:
         chance=figure(float(np.log(len(KEYS))), 2),
         confusion=confusion(synthetic),
         areas=class_areas(synthetic),
+        ablation=table(["descriptors", "NLL, nats", "accuracy"], [[k, *v] for k, v in results["ablation"].items()]),
         reliability=RELIABILITY,
         positives=len(ill),
         normals=len(normals),

@@ -54,7 +54,8 @@ def results() -> dict[str, Any]:
     synthetic = [{"truth": key, "p": np.eye(5)[i].tolist()} for i, key in enumerate(KEYS)] * 3
     fit = {"cases": 15, "label_maps": 3, "held_out_nll": 0.4, "held_out_accuracy": 0.9}
     compare = [compared(c, real) for c in COMPARISONS]
-    return {"bundle": "b 1.0", "fit": fit, "synthetic": synthetic, "real": real, "comparisons": compare}
+    rest = {"ablation": {"facts alone": [0.5, 0.8]}, "comparisons": compare}
+    return {"bundle": "b 1.0", "fit": fit, "synthetic": synthetic, "real": real, **rest}
 
 
 def test_nothing_of_the_tune_split_is_looked_at_and_a_glioma_is_looked_at_twice(tmp_path: Path) -> None:
