@@ -1,4 +1,4 @@
-"""Build a bundle from network weights, label maps and cells: atlas, posterior of the head, feature density.
+"""Build a bundle from network weights, label maps and cells: atlas, lesion's weights, posterior, feature density.
 
   python -m pipelines.build_bundle --weights W.safetensors --label-maps MAPS.npz --cells CELLS/ \\
       --out models/shipped
@@ -19,6 +19,7 @@ from models.density import fit_density
 from models.label_maps import LabelMap, read_label_maps
 from models.network import SegmentationNet
 from models.posteriors import POSTERIORS
+from models.posteriors.lesion import refit_lesion
 from models.priors.build import build_atlas
 from pipelines.draw_cells import CELLS, POOLED
 from triage.anatomy import N_CLASSES, STRUCTURES, TISSUES
@@ -31,23 +32,25 @@ def main() -> None:
     parser.add_argument("--label-maps", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True, help="folder written by pipelines.draw_cells")
-    parser.add_argument("--posterior", choices=POSTERIORS, default="laplace")
+    parser.add_argument("--posterior", choices=POSTERIORS, default="subject_bootstrap")
     parser.add_argument("--name", default="brain-triage-spike")
-    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--version", default="0.2.0")
     args = parser.parse_args()
     build(**vars(args))
 
 
 def build(*, weights: Path, label_maps: Path, cells: Path, out: Path, posterior: str, name: str, version: str) -> None:
-    """Fill the folder `out`. Keeps its LICENSE, docs/ and operating_point.json, and its beta and temperature if set."""
+    """Fill the folder `out`. What others fitted stays: the gate's limits, prior exponents and temperature, classifier."""
     net = SegmentationNet(N_CLASSES)
     state = {k: v.float() for k, v in load_file(weights).items()}
     net.load_state_dict(state)
-    maps = list(read_label_maps(label_maps))
+    maps, images = list(read_label_maps(label_maps)), read_cells(cells / CELLS)
+    head = refit_lesion(net.linear_head, images)
+    state |= {"head.weight": head[:, :-1, None, None, None], "head.bias": head[:, -1]}
     files.write_tensors(out / files.NETWORK, state, half=True)
     if not (out / files.ATLAS).is_file():
         files.write_atlas(out / files.ATLAS, build_atlas(maps, TISSUES, N_CLASSES - 1))
-    fitted = POSTERIORS[posterior].fit(net.linear_head, read_cells(cells / CELLS))
+    fitted = POSTERIORS[posterior].fit(head, images)
     files.write_tensors(out / files.POSTERIOR, fitted.state, half=True)
     density = fit_density(load_file(cells / POOLED)["pooled"].double().numpy())
     files.write_tensors(out / files.DENSITY, {"mean": density.mean, "whitening": density.whitening})
@@ -71,13 +74,12 @@ def _write_metadata(out: Path, maps: list[LabelMap], posterior: str, name: str, 
                 "inputs": {"image": {"type": "image", "format": "magnitude", "modality": "MR", "num_channels": 1}},
                 "outputs": {"pred": {"type": "probabilities", "format": "segmentation", "num_channels": N_CLASSES}},
             },
-            "brain_triage": {
+            "brain_triage": {"training_prior_exponent": 1.0, "beta": 0.0, "temperature": 1.0}
+            | kept
+            | {
                 "classes": ["background", *(s.key for s in STRUCTURES)],
                 "posterior": posterior,
                 "training_prior": (counts / counts.sum()).tolist(),
-                "training_prior_exponent": kept.get("training_prior_exponent", 1.0),
-                "beta": kept.get("beta", 0.0),
-                "temperature": kept.get("temperature", 1.0),
             },
         },
     )

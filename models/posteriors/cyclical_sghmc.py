@@ -13,8 +13,8 @@ from torch import Tensor
 from models.cells import Cells
 from models.parallel import one_thread_an_operation
 from models.posteriors.heads import HeadSamples
-from models.posteriors.likelihood import DEFAULT, Target, as_head, by_voxel, loss_and_gradient
-from models.posteriors.mode import find_mode
+from models.posteriors.likelihood import DEFAULT, Target, as_head, loss_and_gradient
+from models.posteriors.mode import mode_at
 
 CYCLES = 16
 STEPS_A_CYCLE = 120
@@ -27,9 +27,9 @@ FRICTION = 0.1
 @one_thread_an_operation()
 def fit(head: Tensor, images: Sequence[Cells], *, target: Target = DEFAULT, seed: int = 0) -> HeadSamples:
     """SAMPLES_A_CYCLE snapshots in the second half of each cycle. It moves in the coordinates that the mode whitens."""
-    generator, trained, mode = torch.Generator().manual_seed(seed), by_voxel(head), find_mode(head, images, target)
+    generator, mode = torch.Generator().manual_seed(seed), mode_at(head, images, target)
     at_mode = [loss_and_gradient(mode.blocks.float(), cells)[1] for cells in images]
-    white = torch.zeros(len(trained), trained[0].numel(), dtype=torch.float64)
+    white = torch.zeros(len(mode.blocks), mode.blocks[0].numel(), dtype=torch.float64)
     velocity, heads = torch.zeros_like(white), []
     every = STEPS_A_CYCLE // 2 // SAMPLES_A_CYCLE
     for step in range(CYCLES * STEPS_A_CYCLE):

@@ -15,8 +15,8 @@ from torch import Tensor
 from models.cells import Cells
 from models.parallel import map_chunks
 from models.posteriors.heads import HeadSamples
-from models.posteriors.likelihood import DEFAULT, Target, as_head, by_voxel
-from models.posteriors.mode import find_mode
+from models.posteriors.likelihood import DEFAULT, Target, as_head
+from models.posteriors.mode import mode_at
 
 CHAINS = 4
 DRAWS = 100
@@ -39,15 +39,15 @@ def sample_chains(
     head: Tensor, images: Sequence[Cells], *, target: Target = DEFAULT, draws: int = DRAWS, seed: int = 0
 ) -> Tensor:
     """(CHAINS, draws, 8 C, F + 1), for `models.posteriors.convergence` to judge."""
-    trained, mode = by_voxel(head).double(), find_mode(head, images, target)
+    mode = mode_at(head, images, target)
 
     def energy(white: Tensor) -> tuple[Tensor, Tensor]:
-        value, gradient = target.energy(mode.to_weights(white), trained, images)
+        value, gradient = target.energy(mode.to_weights(white), mode.centre, images)
         return value, mode.to_white_gradient(gradient)
 
     def run(chain: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed + chain)
-        start = torch.randn(len(trained), trained[0].numel(), generator=generator, dtype=torch.float64)
+        start = torch.randn(len(mode.blocks), mode.blocks[0].numel(), generator=generator, dtype=torch.float64)
         path = walk(energy, start, draws=draws, generator=generator)
         return torch.stack([as_head(mode.to_weights(white)) for white in path])
 

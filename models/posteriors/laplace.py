@@ -13,15 +13,15 @@ from torch import Tensor
 from models.cells import Cells
 from models.posteriors.gaussian import GaussianPosterior
 from models.posteriors.likelihood import DEFAULT, Target, as_head, subject_gradients
-from models.posteriors.mode import find_mode
+from models.posteriors.mode import mode_at
 
 LARGEST_INFLUENCE = 2.0
 """In medians of the subjects' influence."""
 
 
 def fit(head: Tensor, images: Sequence[Cells], *, target: Target = DEFAULT) -> GaussianPosterior:
-    """Around the mode of the target. head: (8 C, F + 1), as trained."""
-    mode = find_mode(head, images, target)
+    """Around the trained head, (8 C, F + 1)."""
+    mode = mode_at(head, images, target)
     gradients = subject_gradients(mode.blocks, images).flatten(2) / target.kappa
     directions = sandwich_directions(mode.factor, bounded(mode.factor, gradients)).view(-1, *mode.blocks.shape)
     mean = as_head(mode.blocks)
@@ -32,7 +32,7 @@ def sandwich_directions(factor: Tensor, gradients: Tensor) -> Tensor:
     """P g_k, what leaving subject k out changes to first order, (K, ..., D).
 
     factor: (..., D, D), lower L with L L^T = P^-1. gradients: (K, ..., D), of each subject's loss. They are centred:
-    the prior holds the mode off the optimum of the loss, and that mean pull is no variance.
+    the trained head is not the optimum of this loss, and that mean pull is no variance.
     """
     centred = gradients - gradients.mean(dim=0)
     solved: Tensor = torch.cholesky_solve(centred.movedim(0, -1), factor)

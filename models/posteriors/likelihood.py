@@ -16,23 +16,23 @@ from models.network import SUBVOXELS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """p(w | cells) ~ exp(-loss / kappa) N(w; trained head, I / precision): what is sampled, and its mode the refit.
+    """p(w | cells) ~ exp(-loss / kappa) N(w; centre, I / precision): the posterior that is approximated and sampled.
 
     kappa: design effect, how many cells tell as much as one independent cell would (`design_effect`). precision: of the
-    prior around the trained head, so that what the cells leave open stays as it was trained.
+    prior, which holds what the cells leave open.
     """
 
     kappa: float = 500.0
     precision: float = 100.0
 
     def energy(
-        self, blocks: Tensor, head: Tensor, images: Sequence[Cells], weights: Tensor | None = None
+        self, blocks: Tensor, centre: Tensor, images: Sequence[Cells], weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """-log p up to a constant, (8,) float64, and its gradient (8, C, D) float64.
 
-        blocks, head: (8, C, D), where to evaluate and the trained head. weights: (images,), 1 where none are given.
+        blocks, centre: (8, C, D), where to evaluate, and of the prior. weights: (images,), 1 where none are given.
         """
-        change = (blocks - head).double()
+        change = (blocks - centre).double()
         energy = 0.5 * self.precision * change.square().sum(dim=(1, 2))
         gradient = self.precision * change
         for number, cells in enumerate(images):

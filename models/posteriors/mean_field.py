@@ -13,8 +13,8 @@ from torch import Tensor
 from models.cells import Cells
 from models.parallel import one_thread_an_operation
 from models.posteriors.gaussian import GaussianPosterior
-from models.posteriors.likelihood import DEFAULT, Target, as_head, by_voxel
-from models.posteriors.mode import find_mode
+from models.posteriors.likelihood import DEFAULT, Target, as_head
+from models.posteriors.mode import mode_at
 
 STEPS = 600
 IMAGES_A_STEP = 8
@@ -29,8 +29,8 @@ def fit(
 
     Adam moves the mean in units of those SDs, and the logarithm of the SD; its steps shrink to 0 along a cosine.
     """
-    generator, trained, mode = torch.Generator().manual_seed(seed), by_voxel(head), find_mode(head, images, target)
-    unit = (mode.factor.square().sum(dim=2)).rsqrt().float().view(trained.shape)
+    generator, mode = torch.Generator().manual_seed(seed), mode_at(head, images, target)
+    unit = (mode.factor.square().sum(dim=2)).rsqrt().float().view(mode.blocks.shape)
     shift, log_scale = torch.zeros_like(unit, requires_grad=True), torch.zeros_like(unit, requires_grad=True)
     optimiser = torch.optim.Adam([shift, log_scale], lr=STEP_SDS)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -39,7 +39,9 @@ def fit(
         drawn = torch.randperm(len(images), generator=generator)[:IMAGES_A_STEP].tolist()
         share = len(images) / len(drawn) / target.kappa
         loss = sum((expected_loss(mean, sd, images[i], generator) for i in drawn), start=torch.zeros(()))
-        divergence = 0.5 * target.precision * ((mean - trained).square() + sd.square()).sum() - sd.log().sum()
+        divergence = (
+            0.5 * target.precision * ((mean - mode.centre.float()).square() + sd.square()).sum() - sd.log().sum()
+        )
         optimiser.zero_grad()
         (share * loss + divergence).backward()  # type: ignore[no-untyped-call]
         optimiser.step()

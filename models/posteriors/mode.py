@@ -1,6 +1,6 @@
-"""The mode of the target and the curvature there: where most methods start, and the coordinates they move in."""
+"""The mode of the target and the curvature there: where methods start, and the coordinates that they move in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +19,19 @@ MOST_STEPS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Mode:
-    """blocks: (8, C, D) float64, the mode. factor: (8, C D, C D), lower L with L L^T the energy's Hessian there."""
+    """blocks: (8, C, D) float64, the mode. centre: (8, C, D), of the prior.
+
+    factor: (8, C D, C D), lower L with L L^T the energy's Hessian at the mode.
+    """
 
     blocks: Tensor
+    centre: Tensor
     factor: Tensor
 
     def to_weights(self, white: Tensor) -> Tensor:
         """blocks + L^-T white: standard normal in, the Gaussian at the mode out. white: (8, C D)."""
-        return self.blocks + whiten_inverse(self.factor, white).view(self.blocks.shape)
+        solved: Tensor = torch.linalg.solve_triangular(self.factor.transpose(1, 2), white[..., None], upper=True)
+        return self.blocks + solved[..., 0].view(self.blocks.shape)
 
     def to_white_gradient(self, gradient: Tensor) -> Tensor:
         """The derivative by `white` from that by the weights. gradient: (8, C, D). Returns (8, C D)."""
@@ -35,33 +40,35 @@ class Mode:
 
 
 @one_thread_an_operation()
-def find_mode(head: Tensor, images: Sequence[Cells], target: Target) -> Mode:
-    """The mode and the curvature there."""
-    trained = by_voxel(head).double()
-    start = Mode(blocks=trained, factor=torch.linalg.cholesky(target.hessian(trained, images)))
-    blocks = refit(start, trained, images, target)
-    return Mode(blocks=blocks, factor=torch.linalg.cholesky(target.hessian(blocks, images)))
+def mode_at(head: Tensor, images: Sequence[Cells], target: Target) -> Mode:
+    """The target whose mode is the trained head, by the choice of its prior's centre (empirical Bayes).
+
+    Synthetic cells tell how sure the weights are, not where they lie: with the prior centred on the trained head the
+    mode had less lesion, but lost .013 Dice on real scans (docs/adr/0005-posterior-of-the-head.md).
+    head: (8 C, F + 1).
+    """
+    blocks = by_voxel(head).double()
+    pull = target.energy(blocks, blocks, images)[1]
+    factor = torch.linalg.cholesky(target.hessian(blocks, images))
+    return Mode(blocks=blocks, centre=blocks + pull / target.precision, factor=factor)
 
 
-def refit(
-    start: Mode, trained: Tensor, images: Sequence[Cells], target: Target, weights: Tensor | None = None
-) -> Tensor:
-    """The mode when the images weigh `weights`, (8, C, D): L-BFGS from `start` in the coordinates that it whitens.
+def refit(start: Mode, images: Sequence[Cells], target: Target, weights: Tensor | None = None) -> Tensor:
+    """The mode when the images weigh `weights`, (8, C, D)."""
+    return minimise(lambda blocks: target.energy(blocks, start.centre, images, weights), start)
 
-    It stops where no coordinate would move by more than TOLERANCE_SDS of its posterior SD.
+
+def minimise(energy: Callable[[Tensor], tuple[Tensor, Tensor]], start: Mode) -> Tensor:
+    """Where the energy is least: L-BFGS from `start` in the coordinates that it whitens. Returns (8, C, D).
+
+    energy: blocks -> (8,) and its gradient. It stops where no coordinate would move by more than TOLERANCE_SDS of its
+    posterior SD.
     """
 
-    def energy(white: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        blocks = start.to_weights(torch.from_numpy(white).view(len(trained), -1))
-        value, gradient = target.energy(blocks, trained, images, weights)
+    def whitened(white: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, gradient = energy(start.to_weights(torch.from_numpy(white).view(len(start.blocks), -1)))
         return float(value.sum()), start.to_white_gradient(gradient).flatten().numpy()
 
     options = {"gtol": TOLERANCE_SDS, "ftol": 0.0, "maxiter": MOST_STEPS, "maxcor": 20}
-    found = optimize.minimize(energy, np.zeros(trained.numel()), jac=True, method="L-BFGS-B", options=options)
-    return start.to_weights(torch.from_numpy(found.x).view(len(trained), -1))
-
-
-def whiten_inverse(factor: Tensor, white: Tensor) -> Tensor:
-    """L^-T white. factor: (8, D, D) lower; white: (8, D)."""
-    weights: Tensor = torch.linalg.solve_triangular(factor.transpose(1, 2), white[..., None], upper=True)
-    return weights[..., 0]
+    found = optimize.minimize(whitened, np.zeros(start.blocks.numel()), jac=True, method="L-BFGS-B", options=options)
+    return start.to_weights(torch.from_numpy(found.x).view(len(start.blocks), -1))

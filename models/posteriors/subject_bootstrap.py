@@ -13,8 +13,8 @@ from torch import Tensor
 from models.cells import Cells
 from models.parallel import map_chunks
 from models.posteriors.heads import HeadSamples
-from models.posteriors.likelihood import DEFAULT, Target, as_head, by_voxel
-from models.posteriors.mode import find_mode, refit
+from models.posteriors.likelihood import DEFAULT, Target, as_head
+from models.posteriors.mode import mode_at, refit
 
 HEADS = 32
 
@@ -23,9 +23,9 @@ def fit(
     head: Tensor, images: Sequence[Cells], *, target: Target = DEFAULT, n: int = HEADS, seed: int = 0
 ) -> HeadSamples:
     """n modes of the target, each under subject weights of its own. head: (8 C, F + 1), as trained."""
-    trained, mode = by_voxel(head).double(), find_mode(head, images, target)
+    mode = mode_at(head, images, target)
     weights = subject_weights([cells.subject for cells in images], n, seed)
-    refits = map_chunks(lambda w: refit(mode, trained, images, target, w), weights)
+    refits = map_chunks(lambda w: refit(mode, images, target, w), weights)
     return HeadSamples(heads=as_head(torch.stack(list(refits))))
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from models.cells import Cells
 from models.parallel import one_thread_an_operation
 from models.posteriors.gaussian import GaussianPosterior
-from models.posteriors.likelihood import DEFAULT, Target, as_head, by_voxel
-from models.posteriors.mode import find_mode
+from models.posteriors.likelihood import DEFAULT, Target, as_head
+from models.posteriors.mode import mode_at
 
 EPOCHS = 60
 RANK = 20
@@ -25,11 +25,7 @@ def fit(
     head: Tensor, images: Sequence[Cells], *, target: Target = DEFAULT, epochs: int = EPOCHS, seed: int = 0
 ) -> GaussianPosterior:
     """From the mode, one snapshot an epoch. The step is half of what the steepest direction lets SGD take."""
-    generator, trained, mode = (
-        torch.Generator().manual_seed(seed),
-        by_voxel(head).double(),
-        find_mode(head, images, target),
-    )
+    generator, mode = torch.Generator().manual_seed(seed), mode_at(head, images, target)
     steepest = torch.linalg.matrix_norm(mode.factor, ord=2).square()
     step = (0.5 * (1 - MOMENTUM) / steepest)[:, None, None]
     blocks, velocity, snapshots = mode.blocks.clone(), torch.zeros_like(mode.blocks), []
@@ -37,7 +33,7 @@ def fit(
         for drawn in torch.split(torch.randperm(len(images), generator=generator), IMAGES_A_STEP):
             batch = [images[i] for i in drawn.tolist()]
             weights = torch.full((len(batch),), len(images) / len(batch))
-            velocity = MOMENTUM * velocity - step * target.energy(blocks, trained, batch, weights)[1]
+            velocity = MOMENTUM * velocity - step * target.energy(blocks, mode.centre, batch, weights)[1]
             blocks = blocks + velocity
         snapshots.append(blocks)
     return moments(as_head(torch.stack(snapshots)))

@@ -11,7 +11,7 @@ from models.cells import Cells
 from models.network import SUBVOXELS, SegmentationNet
 from models.posteriors.likelihood import Target, by_voxel
 from models.posteriors.mc_dropout import DropoutPosterior, fit, naive_mc_dropout, predictive_loss, refit
-from models.posteriors.mode import find_mode
+from models.posteriors import mode as modes
 
 N_CLASSES, N_FEATURES = 3, 3
 HEAD = torch.randn(SUBVOXELS * N_CLASSES, N_FEATURES + 1, generator=torch.Generator().manual_seed(0))
@@ -82,8 +82,10 @@ def test_the_refit_is_the_mode_of_the_loss_over_every_mask():
     images, target = _images(2, cells=40), Target(kappa=500.0, precision=5.0)
     chances = list(zip(MASKS, CHANCE, strict=True))
     under_every_mask = [_masked(cells, mask, float(chance)) for cells in images for mask, chance in chances]
-    trained = by_voxel(HEAD)
-    best = find_mode(HEAD, under_every_mask, target).blocks
+    trained = by_voxel(HEAD).double()
+    factor = torch.linalg.cholesky(target.hessian(trained, under_every_mask))
+    start = modes.Mode(blocks=trained, centre=trained, factor=factor)
+    best = modes.refit(start, under_every_mask, target)
 
     found = by_voxel(refit(HEAD, images, target, RATE).mean)
 
