@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def build(*, weights: Path, label_maps: Path, cells: Path, out: Path, posterior: str, name: str, version: str) -> None:
-    """Fill the folder `out`. What others fitted stays: the gate's limits, prior exponents and temperature, classifier."""
+    """Fill the folder `out`. What others fitted stays: limits of the gate, exponents, temperature, classifier."""
     net = SegmentationNet(N_CLASSES)
     state = {k: v.float() for k, v in load_file(weights).items()}
     net.load_state_dict(state)

@@ -37,7 +37,7 @@ def trained_head(weights: Path) -> Tensor:
 
 def convergence(heads: Tensor) -> str:
     """In words, over all weights. heads: (CHAINS x draws, 8 C, F + 1)."""
-    chains = heads.unflatten(0, (CHAINS, -1)).flatten(2)
+    chains = heads.view(CHAINS, -1, heads[0].numel())
     rhat, size = split_rhat(chains), effective_size(chains)
     return (
         f"split R-hat median {rhat.median():.3f}, 99 % under {rhat.quantile(0.99):.3f}, largest {rhat.max():.3f}; "

@@ -1,7 +1,7 @@
 """Cyclical stochastic-gradient Hamiltonian Monte Carlo: steps that shrink, sample, and jump away again.
 
-Sources: Zhang et al. 2020, arXiv:1902.03932, eq. 1 and algorithm 2; Chen, Fox and Guestrin 2014, arXiv:1402.4102, eq. 15;
-gradients less those at the mode, which takes most of their noise away: Baker et al. 2019, arXiv:1706.05439.
+Sources: Zhang et al. 2020, arXiv:1902.03932, eq. 1 and algorithm 2; Chen, Fox and Guestrin 2014, arXiv:1402.4102,
+eq. 15; gradients less those at the mode, which takes most of their noise away: Baker et al. 2019, arXiv:1706.05439.
 """
 
 import math
