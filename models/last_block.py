@@ -19,6 +19,8 @@ TILE = 16
 """Cells along the side of a tile; every image that the network takes is a whole number of them."""
 HALO = 2
 """Cells around a tile that two 3x3x3 convolutions see."""
+EPS = 1e-5
+"""Of the instance norms."""
 BLOCK, HEAD = "trunk.decoder.0.", "head."
 """Names of the weights of the last block and of the head start with these."""
 
@@ -68,12 +70,18 @@ class LastBlock(nn.Module):
 
     def features(self, tiles: Tensor) -> Tensor:
         """(n, F, T, T, T). On all the tiles of an image they are those of the whole image."""
-        block, inside = self.block, tiles[:, -1:, 1:-1, 1:-1, 1:-1]
-        x = functional.conv3d(tiles[:, :-1], block.conv1.conv.weight)
-        x = block.lrelu(_normed(x, x[..., 1:-1, 1:-1, 1:-1], block.norm1)) * inside
-        x = functional.conv3d(x, block.conv2.conv.weight)
-        features: Tensor = block.lrelu(_normed(x, x, block.norm2))
-        return features
+        x = functional.conv3d(tiles[:, :-1], self.block.get_parameter("conv1.conv.weight"))
+        x = self._rectified(x, x[..., 1:-1, 1:-1, 1:-1], "norm1") * tiles[:, -1:, 1:-1, 1:-1, 1:-1]
+        x = functional.conv3d(x, self.block.get_parameter("conv2.conv.weight"))
+        return self._rectified(x, x, "norm2")
+
+    def _rectified(self, x: Tensor, counted: Tensor, norm: str) -> Tensor:
+        """x normalised with the statistics of `counted` over all tiles at once, then rectified."""
+        variance, mean = torch.var_mean(counted, dim=(0, 2, 3, 4), correction=0)
+        scale = self.block.get_parameter(f"{norm}.weight") * torch.rsqrt(variance + EPS)
+        shift = self.block.get_parameter(f"{norm}.bias") - mean * scale
+        rectified: Tensor = self.block.get_submodule("lrelu")(x * scale.view(-1, 1, 1, 1) + shift.view(-1, 1, 1, 1))
+        return rectified
 
 
 def padded(inputs: Tensor) -> Tensor:
@@ -107,10 +115,3 @@ def last_weights(net: SegmentationNet) -> dict[str, Tensor]:
 def named_as_in_network(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a `LastBlock` by their names in the network."""
     return {name.replace("block.", BLOCK, 1): value for name, value in weights.items()}
-
-
-def _normed(x: Tensor, counted: Tensor, norm: nn.InstanceNorm3d) -> Tensor:
-    """x normalised with the statistics of `counted` over all tiles at once."""
-    variance, mean = torch.var_mean(counted, dim=(0, 2, 3, 4), correction=0)
-    scale = norm.weight * torch.rsqrt(variance + norm.eps)
-    return x * scale.view(-1, 1, 1, 1) + (norm.bias - mean * scale).view(-1, 1, 1, 1)

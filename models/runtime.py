@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from models.network import SMALLEST_SIDE, Trunk, require_sides
+from models.network import SMALLEST_SIDE, require_sides
 
 Runner = Callable[[Tensor], Tensor]
 """Image (X, Y, Z) float32 -> features (F, X/2, Y/2, Z/2) float32 on the CPU."""
 
 
-def torch_runner(trunk: Trunk) -> Runner:
+def torch_runner(trunk: nn.Module) -> Runner:
     """The reference path, eager torch on the CPU."""
 
     def run(image: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def torch_runner(trunk: Trunk) -> Runner:
     return run
 
 
-def cuda_runner(trunk: Trunk) -> Runner:
+def cuda_runner(trunk: nn.Module) -> Runner:
     """torch on the first GPU, full precision."""
     on_gpu = trunk.to("cuda")
 
@@ -34,7 +34,7 @@ def cuda_runner(trunk: Trunk) -> Runner:
     return run
 
 
-def openvino_runner(trunk: Trunk) -> Runner:
+def openvino_runner(trunk: nn.Module) -> Runner:
     """OpenVINO on the CPU in full precision, one compiled model for every image size."""
     import logging
     import sys
@@ -60,14 +60,14 @@ def openvino_runner(trunk: Trunk) -> Runner:
     return run
 
 
-RUNNERS: Mapping[str, Callable[[Trunk], Runner]] = {
+RUNNERS: Mapping[str, Callable[[nn.Module], Runner]] = {
     "openvino": openvino_runner,
     "torch": torch_runner,
     "cuda": cuda_runner,
 }
 
 
-def make_runner(trunk: Trunk, device: str = "auto") -> tuple[str, Runner]:
+def make_runner(trunk: nn.Module, device: str = "auto") -> tuple[str, Runner]:
     """The runner of that name, with its name; "auto" is cuda when there is one, else openvino."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "openvino"

@@ -37,7 +37,7 @@ from triage.anatomy import N_CLASSES
 TILES = 12
 """Of 150 in an image of 160x192x160."""
 RECIPE = Recipe(t1_like=0.7, t2_like=0.05, flair_like=0.15)
-RATE_ANEW, RATE_ON = 3e-3, 4e-4
+RATE_ANEW, RATE_ON = 1e-2, 1.5e-3
 """Learning rate from random weights, and on from the trained ones."""
 INPUTS, CLASSES = ".inputs.npy", ".classes.npy"
 
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--label-maps", type=Path, required=True)
     parser.add_argument("--lesion-masks", type=Path, required=True)
     parser.add_argument("--inputs", type=Path, required=True, help="folder that keeps the block's inputs")
-    parser.add_argument("--images", type=int, default=18, help="how many to draw into an empty folder")
+    parser.add_argument("--images", type=int, default=24, help="how many to draw when there is no such folder")
     parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--on", action="store_true", help="go on from the trained weights, not from random ones")
     parser.add_argument("--seed", type=int, default=0)
@@ -109,7 +109,7 @@ def main() -> None:
     args = parser.parse_args()
     net = files.read_network(args.bundle, N_CLASSES)
     if not args.inputs.is_dir():
-        for number, image in enumerate(draw(net, args.label_maps, args.lesion_masks, args.images, args.seed)):
+        for number, image in enumerate(draw(net, args.label_maps, args.lesion_masks, args.images, seed=0)):
             write_image(image, args.inputs, number)
     if not args.on:
         start_anew(net, args.seed)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.cells import Cells
+from models.last_block import BLOCK
 from models.network import SegmentationNet
 from models.posteriors.likelihood import DEFAULT, Target, as_head, by_voxel, loss_and_gradient
 
@@ -117,22 +118,15 @@ def remove_channels(network: SegmentationNet, posterior: GatesPosterior) -> Segm
 
     Its outputs are those of the network with the gates that are used without sampling, eq. 13.
     """
-    thin = copy.deepcopy(network)
-    keep = posterior.kept
+    thin, keep = copy.deepcopy(network), posterior.kept
+    n_in, n_kept = len(keep), int(keep.sum())
     z = (torch.sigmoid(posterior.log_alpha) * (HIGH - LOW) + LOW).clamp(0, 1)
-    block = thin.trunk.decoder[0]
-    block.conv2.conv = _outputs(block.conv2.conv, keep)
-    norm = nn.InstanceNorm3d(int(keep.sum()), eps=block.norm2.eps, affine=True)
-    norm.load_state_dict({name: value[keep] for name, value in block.norm2.state_dict().items()})
-    block.norm2 = norm
-    head = posterior.weight[:, :-1] * z
-    thin.head = nn.Conv3d(int(keep.sum()), len(head), 1)
-    thin.head.load_state_dict({"weight": head[:, keep, None, None, None], "bias": posterior.weight[:, -1]})
+    head = (posterior.weight[:, :-1] * z)[:, keep]
+    norm, bias = f"{BLOCK}norm2", posterior.weight[:, -1]
+    thin.set_submodule(f"{BLOCK}conv2.conv", nn.Conv3d(n_in, n_kept, 3, padding=1, bias=False))
+    thin.set_submodule(norm, nn.InstanceNorm3d(n_kept, affine=True))
+    thin.head = nn.Conv3d(n_kept, len(head), 1)
+    weights = network.state_dict()
+    cut = {name: weights[name][keep] for name in (f"{BLOCK}conv2.conv.weight", f"{norm}.weight", f"{norm}.bias")}
+    thin.load_state_dict(weights | cut | {"head.weight": head[:, :, None, None, None], "head.bias": bias})
     return thin.eval().requires_grad_(False)
-
-
-def _outputs(conv: nn.Conv3d, keep: Tensor) -> nn.Conv3d:
-    """The convolution with only these output channels."""
-    thin = nn.Conv3d(conv.in_channels, int(keep.sum()), 3, padding=1, bias=False)
-    thin.weight.data = conv.weight.data[keep].clone()
-    return thin

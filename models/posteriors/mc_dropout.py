@@ -112,7 +112,8 @@ def naive_mc_dropout(network: SegmentationNet, image: Tensor, passes: int, *, se
         try:
             for dropout in dropouts:
                 dropout.train()
-            return sum(torch.softmax(network(image[None, None])[0], dim=0) for _ in range(passes)) / passes
+            total = sum((torch.softmax(network(image[None, None])[0], dim=0) for _ in range(passes)), torch.zeros(()))
+            return total / passes
         finally:
             for dropout in dropouts:
                 dropout.eval()

@@ -2,12 +2,12 @@
 
   python -m pipelines.bench.last_block --cache CACHE
 
-CACHE holds cells.safetensors (`pipelines.draw_cells`) and members/*.safetensors (`pipelines.fit_last_block`). Members
-fitted on from the trained weights are those whose file name begins with "on"; the others started from random ones.
+CACHE holds cells.safetensors (`pipelines.draw_cells`) and members/{on,anew}_<seed>.safetensors, fitted on from the
+trained weights or anew from random ones (`pipelines.fit_last_block`).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,26 +25,27 @@ from models.posteriors import HeadPosterior, channel_gates
 from models.posteriors.ensemble import side_by_side, stacked
 from models.posteriors.point import PointPosterior
 from models.predictive import Predictive, augment, predict, unfold
-from models.runtime import Runner, make_runner, openvino_runner
+from models.runtime import make_runner, openvino_runner
 from pipelines.bench.last_block_page import write
 from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.degrade import DEGRADATIONS
 from pipelines.draw_cells import CELLS
 from pipelines.engine import BRAIN_CLASSES, SAMPLES
 from pipelines.evaluate import dice_table
-from pipelines.labelled import features_folder, label, labelled
-from pipelines.scans import read_nifti, read_scans
+from pipelines.labelled import Labelled, features_folder, label, labelled
+from pipelines.scans import Scan, read_nifti, read_scans
 from pipelines.turns import in_turns
 from triage.anatomy import LESION, N_CLASSES
+from triage.case import Volume
 
-MEMBERS = "members"
+MEMBERS, KINDS = "members", ("on", "anew")
 PENALTIES_NATS = (3e2, 1e3, 3e3, 1e4)
 TIMED_SHAPE = (160, 192, 160)
 REPEATS = 3
 SCANS = ("malf_1000", "malf_1011", "ixi_IXI067-HH-1356", "ixi_IXI195-HH-1620", "ixi_IXI258-HH-1769")
 """Tune scans: two with manual labels, three whole heads."""
 SHIFTED_SCANS = ("malf_1000", "ixi_IXI067-HH-1356")
-DAMAGE = {"noise": 4, "thick_slices": 4, "contrast_inversion": 4}
+DAMAGE, LEVEL = ("noise", "thick_slices", "contrast_inversion"), 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,9 +61,10 @@ class Models:
     heads: Mapping[str, Tensor]
 
     @property
-    def anew(self) -> list[str]:
-        """Members of the ensemble: the network, and those that started from random weights."""
-        return [name for name in self.members if not name.startswith("on")]
+    def ensembles(self) -> dict[str, list[str]]:
+        """The network and all members of one kind, by their kind."""
+        found = {kind: [name for name in self.members if name.startswith(kind)] for kind in KINDS}
+        return {kind: ["network", *names] for kind, names in found.items() if names}
 
 
 def load_models(inputs: Inputs) -> Models:
@@ -87,13 +89,13 @@ def measure_gates(models: Models, inputs: Inputs) -> list[dict[str, Any]]:
     heads = {0.0: head} | {p: gates.mean for p, gates in fitted.items()}
     runners = [openvino_runner(network.trunk) for network in networks.values()]
     image = torch.rand(TIMED_SHAPE, generator=torch.Generator().manual_seed(0))
-    times = in_turns(*(lambda run=run: run(image) for run in runners), repeats=REPEATS)  # type: ignore[misc]
+    times = in_turns(*(lambda run=run: run(image) for run in runners), repeats=REPEATS)
     dice: dict[float, list[dict[str, float]]] = {p: [] for p in heads}
     kept = features_folder(inputs.cache, models.network.trunk)
     for one in labelled([s for s in read_scans(inputs.cases, ["tune"]) if s.name in SCANS], runners[0], kept):
         for penalty, gated in heads.items():
             found = predicted(one.features, PointPosterior(mean=gated))
-            dice[penalty].append(dice_of(found, one.features.shape[1:], one.classes))
+            dice[penalty].append(dice_of(found, one))
     return [
         {
             "penalty_nats": penalty,
@@ -108,34 +110,39 @@ def measure_gates(models: Models, inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def measure_members(models: Models, inputs: Inputs) -> dict[str, Any]:
-    """Dice of every member and of the ensemble on clean scans; what both posteriors see as two of them are damaged."""
+    """Dice of every member and ensemble on clean scans; what the posteriors see as two of them are damaged."""
     _, runner = make_runner(BeforeLastBlock(models.network.trunk))
-    dice: dict[str, list[dict[str, float]]] = {name: [] for name in (*models.members, "ensemble")}
+    dice: dict[str, list[dict[str, float]]] = {}
     shifts = []
     for scan in (s for s in read_scans(inputs.cases, ["tune"]) if s.name in SCANS):
-        for damage, level in {"": 0, **(DAMAGE if scan.name in SHIFTED_SCANS else {})}.items():
-            volume = read_nifti(scan.t1)
-            if damage:
-                volume = DEGRADATIONS[damage](volume, level, np.random.default_rng(0))
-            one = label(scan, volume, runner, damage)
+        for damage in ("", *(DAMAGE if scan.name in SHIFTED_SCANS else ())):
+            one = label(scan, damaged(scan, damage), runner, damage)
             features = {name: last_features(net, one.features) for name, net in models.members.items()}
-            grid = one.features.shape[1:]
-            joint = side_by_side([models.heads[name] for name in models.anew])
-            together = predicted(stacked([features[name] for name in models.anew]), joint, len(models.anew))
+            found = {f"ensemble {kind}": together(models, features, names) for kind, names in models.ensembles.items()}
             if not damage:
-                for name, head in models.heads.items():
-                    alone = predicted(features[name], PointPosterior(mean=head))
-                    dice[name].append(dice_of(alone, grid, one.classes))
-                dice["ensemble"].append(dice_of(together, grid, one.classes))
+                alone = {n: predicted(features[n], PointPosterior(mean=head)) for n, head in models.heads.items()}
+                for name, each in (alone | found).items():
+                    dice.setdefault(name, []).append(dice_of(each, one))
             if scan.name in SHIFTED_SCANS:
-                by_head = predicted(features["network"], models.posterior, SAMPLES)
-                row = {"scan": scan.name, "damage": damage, "level": level}
-                row |= {f"{key}_head": value for key, value in doubt(by_head).items()}
-                row |= {f"{key}_ensemble": value for key, value in doubt(together).items()}
-                row["dice"] = dice_of(by_head, grid, one.classes)
-                row["dice_ensemble"] = dice_of(together, grid, one.classes)
-                shifts.append(row)
+                found = {"head posterior": predicted(features["network"], models.posterior, SAMPLES)} | found
+                shifts.append(
+                    {"scan": scan.name, "damage": damage}
+                    | {"dice": {name: dice_of(each, one) for name, each in found.items()}}
+                    | {"doubt": {name: doubt(each) for name, each in found.items()}}
+                )
     return {"dice": dice, "shifts": shifts}
+
+
+def damaged(scan: Scan, damage: str) -> Volume:
+    """The scan as it is, or a damaged copy."""
+    volume = read_nifti(scan.t1)
+    return DEGRADATIONS[damage](volume, LEVEL, np.random.default_rng(0)) if damage else volume
+
+
+def together(models: Models, features: Mapping[str, Tensor], names: Sequence[str]) -> Predictive:
+    """The predictive of an ensemble."""
+    joint = side_by_side([models.heads[name] for name in names])
+    return predicted(stacked([features[name] for name in names]), joint, len(names))
 
 
 def last_features(net: SegmentationNet, inputs: Tensor) -> Tensor:
@@ -153,10 +160,12 @@ def predicted(features: Tensor, posterior: HeadPosterior, samples: int = 0) -> P
     )
 
 
-def dice_of(found: Predictive, grid: tuple[int, ...], classes: Any) -> dict[str, float]:
+def dice_of(found: Predictive, one: Labelled) -> dict[str, float]:
     """Dice of every structure and tissue; and under "lesion_ml" what was called a lesion."""
-    labels = unfold(found.labels, (grid[0], grid[1], grid[2])).numpy()
-    return dice_table(labels, classes) | {"lesion_ml": float((labels == LESION).sum()) / 1000}
+    i, j, k = one.features.shape[1:]
+    labels = unfold(found.labels, (i, j, k)).numpy()
+    assert one.classes is not None, f"{one.scan.name} has no labels"
+    return dice_table(labels, one.classes) | {"lesion_ml": float((labels == LESION).sum()) / 1000}
 
 
 def doubt(found: Predictive) -> dict[str, float]:
@@ -170,14 +179,14 @@ def flops(network: SegmentationNet) -> int:
     """Of the smallest image."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 1, *[SMALLEST_SIDE] * 3))
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def measure_cost(models: Models) -> dict[str, float]:
     """Seconds of the trunk, and of it without its last block, in turns: a further member costs the difference."""
     image = torch.rand(TIMED_SHAPE, generator=torch.Generator().manual_seed(0))
-    runners: Iterator[Runner] = map(openvino_runner, (models.network.trunk, BeforeLastBlock(models.network.trunk)))
-    whole, before = in_turns(*(lambda run=run: run(image) for run in runners), repeats=REPEATS)  # type: ignore[misc]
+    runners = [openvino_runner(part) for part in (models.network.trunk, BeforeLastBlock(models.network.trunk))]
+    whole, before = in_turns(*(lambda run=run: run(image) for run in runners), repeats=REPEATS)
     return {"whole_s": whole, "before_s": before}
 
 
