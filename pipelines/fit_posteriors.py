@@ -14,18 +14,13 @@ from torch import Tensor
 
 from models.cells import read_cells
 from models.network import SegmentationNet
-from models.posteriors import POSTERIORS, HeadPosterior
+from models.posteriors import POSTERIORS
 from models.posteriors.convergence import effective_size, split_rhat
 from models.posteriors.hmc import CHAINS
 from pipelines.draw_cells import CELLS
 from triage.anatomy import N_CLASSES
 
 REFERENCE = "hmc"
-
-
-def read_posterior(folder: Path, name: str) -> HeadPosterior:
-    """A posterior that this command wrote."""
-    return POSTERIORS[name].load(load_file(folder / f"{name}.safetensors"))
 
 
 def trained_head(weights: Path) -> Tensor:

@@ -22,7 +22,7 @@ class Target:
     prior, which holds what the cells leave open.
     """
 
-    kappa: float = 500.0
+    kappa: float = 700.0
     precision: float = 100.0
 
     def energy(
