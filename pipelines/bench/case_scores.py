@@ -15,7 +15,7 @@ from pipelines.labelled import features_folder, kept_copy
 from triage.errors import Refusal
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 
-LEVELS = (0, 1, 3, 5)
+LEVELS = (0, 2, 4)
 """Levels of damage that are scored, 0 being the scan as it is."""
 
 

@@ -29,6 +29,11 @@ TOOL_NAMES: Mapping[str, str] = {
     "naive_mc_dropout": f"this network, {PASSES} naive MC-dropout passes, eager torch",
     **TOOLS,
 }
+TISSUES: Mapping[str, str] = {
+    "grey_matter": "grey",
+    "white_matter": "white",
+    "grey_or_csf": "grey or CSF, in the manual brain",
+}
 
 
 def write(results: Results, folder: Path) -> str:
@@ -45,7 +50,7 @@ def write(results: Results, folder: Path) -> str:
         oasis=structure_table(oasis, results["calibration"]["oasis"]),
         per_scan=scan_table(oasis),
         ixi=structure_table(ixi, results["calibration"]["ixi"]),
-        tools=tool_table(results["tools"]),
+        tools=tool_table(results),
         lesions=lesion_table(lesions),
         passes=PASSES,
         detected=DETECTED,
@@ -61,7 +66,7 @@ def bar_rows(results: Results) -> list[list[object]]:
     rows.append(_mean_bar("Dice, white-matter lesions on FLAIR", "elderly", elderly, ("dice",), LESION_DICE))
     gliomas = [row for row in lesions if row["finding"] == "tumour"]
     found = sum(row["jaccard"] >= DETECTED for row in gliomas)
-    met = "" if found == len(gliomas) else "**not met**"
+    met = _met(found == len(gliomas))
     rows.append(["gliomas found, FLAIR and T1c", f"{len(gliomas)} BraTS images", "all", str(found), "", met])
     for name in ("oasis", "ixi"):
         worst = max(results["calibration"][name].items(), key=lambda item: float(item[1]["ece"]))
@@ -150,26 +155,23 @@ def scan_table(rows: Rows) -> str:
     )
 
 
-def tool_table(rows: Rows) -> str:
-    """Each tool on the scans it ran on, beside this network on the same scans."""
-    lines = []
-    for tool, name in TOOL_NAMES.items():
-        own = [row for row in rows if row["tool"] == tool]
-        if not own:
-            lines.append([name, 0, *[None] * 5])
-            continue
-        cases = {row["case"] for row in own}
-        this = [row for row in rows if row["tool"] == "this" and row["case"] in cases]
-        keys = ("grey_matter", "white_matter", "grey_or_csf")
-        pairs = [
-            f"{figure(_mean([r[k] for r in own]))}"
-            + (f" ({figure(_mean([r[k] for r in this]))})" if tool != "this" else "")
-            for k in keys
+def tool_table(results: Results) -> str:
+    """Each tool on the scans it ran on, with this network on the same scans in brackets."""
+    this = {row["case"]: row["tissues"] for row in results["oasis"]}
+    lines: list[list[object]] = [
+        [
+            TOOL_NAMES["this"],
+            len(this),
+            *(_mean([one[key] for one in this.values()]) for key in TISSUES),
+            f"{results['cpu_s']:.0f}",
         ]
-        lines.append([name, len(own), *pairs, f"{_mean([row['cpu_s'] for row in own]):.0f}"])
-    return table(
-        ["", "scans", "grey", "white", "grey or CSF, in the manual brain", "CPU s a scan"], [line[:6] for line in lines]
-    )
+    ]
+    for tool in (name for name in TOOL_NAMES if name != "this"):
+        own = [row for row in results["tools"] if row["tool"] == tool]
+        beside = [this[row["case"]] for row in own]
+        pairs = [f"{figure(_mean([r[k] for r in own]))} ({figure(_mean([r[k] for r in beside]))})" for k in TISSUES]
+        lines.append([TOOL_NAMES[tool], len(own), *pairs, f"{_mean([row['cpu_s'] for row in own]):.0f}"])
+    return table(["", "scans", *TISSUES.values(), "CPU s a scan"], lines)
 
 
 def lesion_table(rows: Rows) -> str:
@@ -230,10 +232,9 @@ Dice, distances and AUROC are means over scans; intervals are over scans, or sub
 again. ECE is pooled over the scans, of each structure's probability within 2 mm of its boundary, the worst structure.
 
 **What the protocols do.** The manual cortical grey matter holds the sulcal CSF between the gyri, which this model
-calls CSF: a right answer there counts as an error of cortex, of entropy and of calibration. Of the
-manual cortex, {sulcal:.0f} % is called CSF on OASIS. IXI labels lie on a
-grid of 2 mm, so that half a voxel is 1 mm, and they are those of a network, so that agreement beyond its own errors
-cannot be seen.
+calls CSF: {sulcal:.0f} % of the manual cortex on OASIS. A right answer there counts as an error of cortex, of entropy
+and of calibration. IXI labels lie on a grid of 2 mm, where a voxel off at the surface of a thin structure costs much
+Dice, and they are those of a network: agreement beyond its own errors cannot be seen.
 
 **What would move them.** A trunk trained for longer on a GPU, on more label maps of this very protocol (cortex,
 hippocampus); calibration and AUROC in the brain also need labels that draw sulcal CSF.
@@ -254,8 +255,8 @@ hippocampus); calibration and AUROC in the brain also need labels that draw sulc
 On the same OASIS scans, tissues only; in brackets this network on the scans that the tool ran on. CPU seconds are of
 one process over all its threads; this network's contain all from the scanner's volume back to it. The last column but
 one joins grey matter and CSF within the manual brain, where it no longer matters to whom sulcal CSF belongs. The
-others need a skull-stripped image and name no structures; {passes} naive passes take so long that they ran on the test
-split alone.
+others need a skull-stripped image and name no structures. What takes long ({passes} naive passes, Atropos) ran on fewer
+scans.
 
 {tools}
 ## Lesions

@@ -27,21 +27,12 @@ def results(dice: float = 0.9) -> dict[str, Any]:
         "hd95_mm": dict.fromkeys(GRADED, 2.0),
         "error_auroc": {"brain": 0.9, "image": 0.97},
         "cortex_called_csf": 0.12,
+        "tissues": {"grey_matter": 0.87, "white_matter": 0.92, "grey_or_csf": 0.94},
     }
     scans = [row | {"case": f"scan {k}", "split": split} for k, split in enumerate(("tune", "test"))]
     seen = {key: {"ece": 0.04, "diagram": [[0.5, 0.5], [None, None]]} for key in GRADED}
-    tools = [
-        {
-            "case": "scan 1",
-            "split": "test",
-            "tool": tool,
-            "cpu_s": 9.0,
-            "grey_matter": 0.8,
-            "white_matter": 0.9,
-            "grey_or_csf": 0.95,
-        }
-        for tool in ("this", "dipy_hmrf")
-    ]
+    tissues = {"grey_matter": 0.8, "white_matter": 0.9, "grey_or_csf": 0.95}
+    tools = [tissues | {"case": "scan 1", "tool": "dipy_hmrf", "cpu_s": 44.0}]
     lesion = {"dice": 0.6, "jaccard": 0.43, "hd95_mm": 4.0, "found_ml": 9.0, "expected_ml": 9.5, "true_ml": 10.0}
     lesions = [
         lesion | {"case": "old", "finding": "wmh/atrophy", "contrast": "flair"},
@@ -57,6 +48,7 @@ def results(dice: float = 0.9) -> dict[str, Any]:
         "oasis": scans,
         "ixi": scans,
         "calibration": calibration,
+        "cpu_s": 12.0,
         "tools": tools,
         "lesions": lesions,
         "cases": cases,
