@@ -37,7 +37,8 @@ from triage.anatomy import N_CLASSES
 TILES = 12
 """Of 150 in an image of 160x192x160."""
 RECIPE = Recipe(t1_like=0.7, t2_like=0.05, flair_like=0.15)
-RATE_ANEW, RATE_ON = 1e-2, 1.5e-3
+DRAW_SEED = 1
+RATE_ANEW, RATE_ON = 3e-3, 1.5e-3
 """Learning rate from random weights, and on from the trained ones."""
 INPUTS, CLASSES = ".inputs.npy", ".classes.npy"
 
@@ -109,7 +110,7 @@ def main() -> None:
     args = parser.parse_args()
     net = files.read_network(args.bundle, N_CLASSES)
     if not args.inputs.is_dir():
-        for number, image in enumerate(draw(net, args.label_maps, args.lesion_masks, args.images, seed=0)):
+        for number, image in enumerate(draw(net, args.label_maps, args.lesion_masks, args.images, DRAW_SEED)):
             write_image(image, args.inputs, number)
     if not args.on:
         start_anew(net, args.seed)

@@ -39,9 +39,9 @@ from triage.anatomy import LESION, N_CLASSES
 from triage.case import Volume
 
 MEMBERS, KINDS = "members", ("on", "anew")
-PENALTIES_NATS = (3e2, 1e3, 3e3, 1e4)
+PENALTIES_NATS = (3e2, 1e3, 3e3)
 TIMED_SHAPE = (160, 192, 160)
-REPEATS = 3
+REPEATS = 2
 SCANS = ("malf_1000", "malf_1011", "ixi_IXI067-HH-1356", "ixi_IXI195-HH-1620", "ixi_IXI258-HH-1769")
 """Tune scans: two with manual labels, three whole heads."""
 SHIFTED_SCANS = ("malf_1000", "ixi_IXI067-HH-1356")

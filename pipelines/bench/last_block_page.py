@@ -199,5 +199,6 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             panel.set_xticks(place, [DAMAGE[row["damage"]].replace(" ", "\n", 1) for row in these])
             panel.set_title(title)
             panel.grid(axis="x", visible=False)
+            panel.set_ylim(0, 1.05 * max(1000 * row["doubt"][name]["information"] for row in rows for name in names))
         axes[0].set_ylabel("mutual information, millinats")
-        axes[0].legend(loc="upper left")
+        axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
