@@ -1,0 +1,142 @@
+"""docs/benchmarks/prior.md: the words, the tables and the plots."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.bench.page import Results, figure, table
+from pipelines.bench.prior_plots import plot_conflict, plot_networks, plot_worth
+from pipelines.bench.prior_rows import GROUPS, MEASURES, NAMES, Row, gain, of_group, unseen, usual, value
+from pipelines.bench.prior_text import (
+    CONDITION,
+    CONFLICT,
+    FITTED,
+    HEAD,
+    NETWORKS,
+    REGISTRATION,
+    REGISTRATION_END,
+    WORTH,
+)
+from pipelines.metrics import auroc
+
+
+def write(results: Results, folder: Path) -> str:
+    """The page; saves prior-worth.png, prior-conflict.png and prior-networks.png."""
+    plot_worth(results["worth"], folder / "prior-worth.png")
+    plot_conflict(results["conflict"]["rows"], folder / "prior-conflict.png")
+    plot_networks(results["networks"], folder / "prior-networks.png")
+    parts = [
+        HEAD.format(bundle=results["bundle"]),
+        FITTED,
+        variants_table(results["variants"]["variants"]),
+        WORTH,
+        worth_table(results["worth"]),
+        gains_table(results["worth"]),
+        REGISTRATION,
+        registration_table(results["registered"]["rows"], results["label_maps"]["rows"]),
+        REGISTRATION_END,
+        CONFLICT,
+        conflict_table(results["conflict"]["rows"] + results["label_maps"]["rows"]),
+        NETWORKS,
+        networks_table(results["networks"]),
+    ]
+    return "\n".join(parts)
+
+
+def variants_table(rows: Sequence[Row]) -> str:
+    """Loss on the tune split of each choice, on manual and automatic labels."""
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    by = {(row["name"], row["manual"]): row for row in rows}
+    header = ["", "manual (2): nats a voxel", "beta", "automatic (9): nats a voxel", "beta"]
+    return table(
+        header,
+        ([name, *(cell for kind in (True, False) for cell in _loss_and_beta(by[name, kind]))] for name in names),
+    )
+
+
+def worth_table(worth: Results) -> str:
+    """Means of every group under every condition, without and with the prior."""
+    header = ["scans", "condition", *(f"{NAMES[m]} without, with" for m in MEASURES)]
+    rows = []
+    for group in GROUPS:
+        for condition, found in worth.items():
+            without, with_prior = (of_group(found["rows"][s], group) for s in ("none", usual(found)))
+            pairs = [f"{_mean(without, m)}, {_mean(with_prior, m)}" for m in MEASURES]
+            rows.append([f"{group} ({len(without)})", CONDITION[condition], *pairs])
+    return table(header, rows)
+
+
+def gains_table(worth: Results) -> str:
+    """What the prior changes on scans that nothing was fitted on, and the beta that each condition would ask for."""
+    header = ["condition", *(f"change of {NAMES[m]}" for m in MEASURES), "beta asked for", "change of NLL with it"]
+    rows = []
+    for condition, found in worth.items():
+        none, held, own = (unseen(found["rows"][s]) for s in ("none", usual(found), "prior"))
+        gains = [gain(none, held, m) for m in MEASURES]
+        rows.append([CONDITION[condition], *gains, float(found["fits"]["prior"]["beta"]), gain(none, own, "nll")])
+    return table(header, rows)
+
+
+def registration_table(scans: Sequence[Row], maps: Sequence[Row]) -> str:
+    """Errors of known affines; agreement with the image registration, and who fits which judge better."""
+    groups = {"label maps": maps} | {
+        name: [row for row in scans if row["case"].startswith(start)]
+        for name, start in (("OASIS", "malf"), ("IXI", "ixi"))
+    }
+    header = [
+        "", "known affine, mm: median (worst)", "apart from SimpleITK, mm", "correlation with the T1: pose, SimpleITK",
+        "labels under the atlas, nats: pose, SimpleITK",
+    ]  # fmt: skip
+    rows = []
+    for name, some in groups.items():
+        errors = [row["error_mm"] for row in some]
+        cells = [f"{name} ({len(some)})", f"{figure(float(np.median(errors)), 2)} ({figure(max(errors), 2)})"]
+        if "apart_mm" in some[0]:
+            apart = [row["apart_mm"] for row in some]
+            cells.append(f"{figure(float(np.median(apart)), 1)} ({figure(max(apart), 1)})")
+            for judge in ("correlation", "labels_nats"):
+                cells.append(
+                    ", ".join(figure(float(np.mean([r[judge][who] for r in some]))) for who in ("pose", "image"))
+                )
+        rows.append([*cells, *["-"] * (len(header) - len(cells))])
+    return table(header, rows)
+
+
+def conflict_table(rows: Sequence[Row]) -> str:
+    """How well the right pose is told from wrong ones, with either exponent."""
+    header = ["exponent", "signal", "right pose: range", "wrong poses: lowest", "gap over the range", "AUROC"]
+    out = []
+    betas = sorted({one["beta"] for row in rows for one in row["conflict"]})
+    for beta in betas:
+        for signal, name in (("mean", "mean over the brain"), ("worst_patch", "worst patch")):
+            right, wrong = (_conflicts(rows, beta, signal, right=kind) for kind in (True, False))
+            gap = (min(wrong) - max(right)) / (max(right) - min(right))
+            score, positive = np.array([*wrong, *right]), np.arange(len(wrong) + len(right)) < len(wrong)
+            span = f"{figure(min(right))} to {figure(max(right))}"
+            out.append([figure(beta, 2), name, span, min(wrong), figure(gap, 1), auroc(score, positive)])
+    return table(header, out)
+
+
+def networks_table(networks: Results) -> str:
+    """Means over the scans that nothing was fitted on, by the number of label maps."""
+    header = ["label maps", *(f"{NAMES[m]} without, with" for m in MEASURES), "change of Dice", "beta"]
+    rows = []
+    for n, found in networks.items():
+        none, prior = (unseen(found["rows"][s]) for s in ("none", "prior"))
+        pairs = [f"{_mean(none, m)}, {_mean(prior, m)}" for m in MEASURES]
+        rows.append([n, *pairs, gain(none, prior, "dice"), float(found["fits"]["prior"]["beta"])])
+    return table(header, rows)
+
+
+def _mean(rows: Sequence[Row], measure: str) -> str:
+    return figure(float(np.mean([value(row, measure) for row in rows])))
+
+
+def _loss_and_beta(row: Row) -> list[str]:
+    return [figure(row["nll"], 4), figure(row["beta"], 2)]
+
+
+def _conflicts(rows: Sequence[Row], beta: float, signal: str, *, right: bool) -> list[float]:
+    ones = [one for row in rows for one in row["conflict"]]
+    return [one[signal] for one in ones if one["beta"] == beta and (one["pose"] == "right") == right]

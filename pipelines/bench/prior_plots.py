@@ -1,0 +1,66 @@
+"""The plots of docs/benchmarks/prior.md."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.bench.page import COLOURS, Results, plot
+from pipelines.bench.prior_rows import GROUPS, NAMES, Row, of_group, unseen, usual, value
+from pipelines.bench.prior_text import CONDITION
+
+SETTINGS = {"none": "without prior", "prior": "with prior"}
+
+
+def plot_worth(worth: Results, path: Path) -> None:
+    with plot(path, columns=2, inches=(7.4, 3.2)) as axes:
+        for panel, measure in zip(axes, ("dice", "nll"), strict=True):
+            for number, found in enumerate(worth.values()):
+                for colour, group in zip(COLOURS, GROUPS, strict=False):
+                    none, held = (of_group(found["rows"][s], group) for s in ("none", usual(found)))
+                    changes = [value(b, measure) - value(a, measure) for a, b in zip(none, held, strict=True)]
+                    place = number + 0.18 * (list(GROUPS).index(group) - 1)
+                    panel.plot([place] * len(changes), changes, "o", color=colour, ms=5, alpha=0.85,
+                               label=group if not number else None)  # fmt: skip
+            panel.axhline(0, color="#555555", linewidth=1)
+            panel.set_xticks(range(len(worth)), [CONDITION[c].replace(", ", ",\n") for c in worth], fontsize=8)
+            better = "up is better" if measure == "dice" else "down is better"
+            panel.set_title(f"Change of {NAMES[measure]} by the prior ({better})")
+        axes[0].legend(fontsize=8)
+
+
+def plot_conflict(rows: Sequence[Row], path: Path) -> None:
+    poses = list(dict.fromkeys(one["pose"] for one in rows[0]["conflict"]))
+    with plot(path, columns=2, inches=(7.4, 3.2)) as axes:
+        for panel, signal, title in zip(
+            axes, ("mean", "worst_patch"), ("Mean over the brain", "Worst 10 mm patch"), strict=True
+        ):
+            for number, pose in enumerate(poses):
+                at = [
+                    one[signal] for row in rows for one in row["conflict"] if one["pose"] == pose and one["beta"] == 1
+                ]
+                panel.plot(at, [number] * len(at), "o", ms=4, alpha=0.5, color=COLOURS[2 if pose == "right" else 1])
+            panel.set_yticks(range(len(poses)), poses if signal == "mean" else [""] * len(poses))
+            panel.invert_yaxis()
+            panel.axvline(0, color="#555555", linewidth=1)
+            panel.set_title(title)
+            panel.set_xlabel("conflict, nats a voxel")
+
+
+def plot_networks(networks: Results, path: Path) -> None:
+    numbers = [int(n) for n in networks]
+    with plot(path, columns=2, inches=(7.4, 3.2)) as axes:
+        for panel, measure in zip(axes, ("dice", "nll"), strict=True):
+            for colour, (setting, name) in zip(
+                COLOURS, (("none", "without prior"), ("prior", "with prior")), strict=False
+            ):
+                each = [[value(row, measure) for row in unseen(found["rows"][setting])] for found in networks.values()]
+                panel.plot(numbers, [float(np.mean(some)) for some in each], "o-", color=colour, label=name)
+                for n, some in zip(numbers, each, strict=True):
+                    panel.plot([n] * len(some), some, ".", color=colour, alpha=0.35)
+            panel.set_xscale("log")
+            panel.set_xticks(numbers, [str(n) for n in numbers])
+            panel.minorticks_off()
+            panel.set_xlabel("label maps trained on")
+            panel.set_title(f"{NAMES[measure]} ({'up' if measure == 'dice' else 'down'} is better)")
+        axes[0].legend()

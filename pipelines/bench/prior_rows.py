@@ -1,0 +1,47 @@
+"""The rows of a measured prior: which scans they are of, and what changes between two settings."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.metrics import subject_interval
+
+MEASURES = ("dice", "nll", "brier", "ece")
+NAMES = {"dice": "Dice", "nll": "NLL", "brier": "Brier", "ece": "ECE"}
+GROUPS = {
+    "OASIS, tune": ("malf_1000", "malf_1011"),
+    "OASIS, test": ("malf_1006", "malf_1014"),
+    "IXI, test": ("ixi_",),
+}
+UNSEEN = ("OASIS, test", "IXI, test")
+Row = Mapping[str, Any]
+
+
+def usual(found: Row) -> str:
+    """The setting with the beta of the clean scans."""
+    return "usual" if "usual" in found["rows"] else "prior"
+
+
+def of_group(rows: Iterable[Row], group: str) -> list[Row]:
+    """The rows of one of GROUPS."""
+    return [row for row in rows if row["case"].startswith(GROUPS[group])]
+
+
+def unseen(rows: Sequence[Row]) -> list[Row]:
+    """The rows of scans that nothing was fitted on."""
+    return [row for group in UNSEEN for row in of_group(rows, group)]
+
+
+def value(row: Row, measure: str) -> float:
+    """One measure of one scan; of the Dice the mean over structures."""
+    if measure != "dice":
+        return float(row[measure])
+    return float(np.mean([dice for dice in row["dice"].values() if dice is not None]))
+
+
+def gain(without: Sequence[Row], with_prior: Sequence[Row], measure: str) -> str:
+    """Mean change with its interval over subjects."""
+    changes = [value(b, measure) - value(a, measure) for a, b in zip(without, with_prior, strict=True)]
+    low, high = subject_interval(changes, lambda some: float(np.mean(some)))
+    return f"{float(np.mean(changes)):+.4f} ({low:+.4f} to {high:+.4f})"

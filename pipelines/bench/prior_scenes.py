@@ -1,0 +1,120 @@
+"""Some cells of a scan as the prior meets them, and what they are worth under given exponents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.network import SUBVOXELS
+from models.predictive import augment, cell_probability
+from models.priors.atlas import Atlas
+from models.priors.exponent import Choices, Exponents
+from models.priors.fusion import fuse, prior_ratio
+from models.priors.pose import find_pose
+from pipelines.bench.prior_networks import Coarse
+from pipelines.compare import GRADED
+from pipelines.engine import BundleEngine, coarser
+from pipelines.fit_prior import HEALTHY_BRAIN, of_cells
+from pipelines.labelled import Labelled, by_cell
+from pipelines.metrics import expected_calibration_error, reliability
+from pipelines.scans import Scan
+from triage.anatomy import BRAIN, N_CLASSES
+
+CELLS = 8_000
+PERHAPS_BRAIN = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """Random cells of the brain and what was taken for it. subject, split, manual: of the scan.
+
+    logits: (C, 8, n). atlas: (H, n), at the scan's pose. classes: (8, n) uint8.
+    """
+
+    subject: str
+    split: str
+    manual: bool
+    logits: Tensor
+    atlas: Tensor
+    classes: Tensor
+
+    def choices(self, frequency: Tensor) -> Choices:
+        """What exponents are fitted on. frequency: (H,), of the classes in training."""
+        return of_cells(self.logits, self.classes, self.atlas, frequency)
+
+
+def scenes(one: Labelled, engine: BundleEngine, atlases: Sequence[Atlas]) -> list[Scene]:
+    """A labelled scan under the bundle's network, with each of these atlases at the pose that the bundle finds."""
+    assert one.classes is not None
+    pose, coarse, _ = engine.locate(one.features, one.conformed)
+    affine = pose.affine @ coarser(one.conformed.affine, 2, centre=0.5)
+    near = np.kron(coarse[list(BRAIN)].sum(dim=0).numpy() > PERHAPS_BRAIN, np.ones((2, 2, 2), bool))
+    classes = by_cell(one.classes)
+    cells = _some(classes, torch.from_numpy(near))
+    logits = _logits(one.features, engine.model.posterior.mean, cells)
+    at_pose = (atlas.on_grid(one.features.shape[1:], affine).flatten(1)[:, cells] for atlas in atlases)
+    return [_scene(one.scan, classes[:, cells], logits, atlas) for atlas in at_pose]
+
+
+def coarse_scene(one: Labelled, image: Coarse, trunk: torch.nn.Module, head: Tensor, atlas: Atlas) -> Scene:
+    """The same scan under a network at 2 mm, whose cells are 4 mm wide."""
+    with torch.inference_mode():
+        features = trunk(image.image[None, None])[0]
+    probability = cell_probability(augment(features), head).view(-1, *features.shape[1:])
+    affine = coarser(image.affine, 2, centre=0.5)
+    pose = find_pose(probability[:-1], affine, atlas)
+    at_pose = atlas.on_grid(features.shape[1:], pose.affine @ affine).flatten(1)
+    near = probability[list(BRAIN)].sum(dim=0) > PERHAPS_BRAIN
+    cells = _some(by_cell(image.classes), near)
+    return _scene(one.scan, by_cell(image.classes)[:, cells], _logits(features, head, cells), at_pose[:, cells])
+
+
+def grade(scenes: Sequence[Scene], exponents: Exponents, frequency: Tensor) -> list[dict[str, object]]:
+    """A row a scan. dice: of each structure of GRADED, among the cells.
+
+    nll, brier, ece: nats, [0, 2] and [0, 1], among the brain's classes given that a voxel is healthy brain.
+    """
+    training_prior = frequency**exponents.gamma
+    rows = []
+    for one in scenes:
+        q = torch.softmax(one.logits / exponents.temperature, dim=0)
+        p = fuse(q, prior_ratio(one.atlas, training_prior, exponents.beta)[:, None])
+        rows.append({"case": one.subject, "dice": _dice(p.argmax(dim=0), one.classes)} | _calibration(p, one.classes))
+    return rows
+
+
+def _some(classes: Tensor, near: Tensor) -> Tensor:
+    """Indices of some of the cells that hold or may hold brain. classes: (8, N). near: (I, J, K) bool."""
+    inside = ((classes >= min(BRAIN)).any(dim=0) | near.flatten()).nonzero()[:, 0]
+    return inside[torch.randperm(len(inside), generator=torch.Generator().manual_seed(0))[:CELLS]]
+
+
+def _logits(features: Tensor, head: Tensor, cells: Tensor) -> Tensor:
+    return (head @ augment(features)[:, cells]).view(-1, SUBVOXELS, len(cells))
+
+
+def _scene(scan: Scan, classes: Tensor, logits: Tensor, atlas: Tensor) -> Scene:
+    return Scene(subject=scan.name, split=scan.split, manual=scan.manual, logits=logits, atlas=atlas, classes=classes)
+
+
+def _dice(labels: Tensor, classes: Tensor) -> Mapping[str, float]:
+    table = torch.bincount((classes.long() * N_CLASSES + labels).flatten(), minlength=N_CLASSES**2)
+    table = table.view(N_CLASSES, N_CLASSES).double()
+    size = table.sum(dim=0) + table.sum(dim=1)
+    return {name: float(2 * table[c, c] / size[c]) if table[c].sum() else float("nan") for name, c in GRADED.items()}
+
+
+def _calibration(p: Tensor, classes: Tensor) -> Mapping[str, float]:
+    counted = (classes >= HEALTHY_BRAIN.start) & (classes < HEALTHY_BRAIN.stop)
+    r = p[HEALTHY_BRAIN][:, counted]
+    r = r / r.sum(dim=0).clamp_min(torch.finfo(r.dtype).tiny)
+    truth = classes[counted].long() - HEALTHY_BRAIN.start
+    at_truth = r.gather(0, truth[None])[0]
+    confidence, best = r.max(dim=0)
+    return {
+        "nll": -float(torch.log(at_truth.clamp_min(torch.finfo(r.dtype).tiny)).mean()),
+        "brier": float((1 - 2 * at_truth + r.square().sum(dim=0)).mean()),
+        "ece": expected_calibration_error(reliability(confidence.numpy(), (best == truth).numpy())),
+    }

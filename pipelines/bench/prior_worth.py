@@ -1,0 +1,118 @@
+"""With and without the prior on the same scans: clean, noisy, thick slices; networks of few and of many label maps."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.label_maps import read_label_maps
+from models.priors.exponent import FREE, WITHOUT_PRIOR, Bounds, Exponents, fit
+from pipelines.bench.page import Inputs, kept
+from pipelines.bench.prior_networks import at_2_mm, train_networks
+from pipelines.bench.prior_scenes import Scene, coarse_scene, grade, scenes
+from pipelines.degrade import DEGRADATIONS
+from pipelines.engine import BundleEngine
+from pipelines.fit_prior import at_beta
+from pipelines.labelled import SEED, Labelled, features_folder, kept_copy, labelled
+from pipelines.scans import Scan, read_nifti
+
+CONDITIONS = ("", "noise 4", "thick_slices 4")
+"""Kind and level of damage, as in `pipelines.degrade`; none first."""
+AS_IN_TRAINING: Bounds = (FREE[0], (0.0, 0.0), FREE[2])
+"""gamma held at 1."""
+BLURS_MM = (2.0, 3.0)
+
+
+def measure_worth(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans: Sequence[Scan]) -> dict[str, Any]:
+    """Of each condition, what was fitted on the manual tune scans under it and a row a scan; see `compared`."""
+    folder = inputs.cache / "prior" / engine.bundle.digest[:12]
+    features = features_folder(inputs.cache, engine.model.trunk)
+
+    def rows(condition: str, usual: Exponents | None) -> dict[str, Any]:
+        copies = (_copy(scan, condition, engine, features) for scan in scans)
+        return compared([scenes(one, engine, [engine.model.atlas])[0] for one in copies], frequency, usual)
+
+    found: dict[str, Any] = {}
+    for condition in CONDITIONS:
+        clean = found.get("")
+        usual = Exponents(**clean["fits"]["prior"]) if clean else None
+        path = folder / f"worth-{condition.replace(' ', '-') or 'clean'}.json"
+        found[condition] = kept(path, lambda condition=condition, usual=usual: rows(condition, usual))  # type: ignore[misc]
+    return found
+
+
+def compared(scenes: Sequence[Scene], frequency: Tensor, usual: Exponents | None) -> dict[str, Any]:
+    """Fits on the manual tune scans, and all scans graded under each.
+
+    none: a temperature alone. prior: temperature, beta and gamma. usual: a temperature of its own at the beta and gamma
+    that were fitted elsewhere.
+    """
+    tuned = [one.choices(frequency) for one in scenes if one.split == "tune" and one.manual]
+    bounds = {"none": WITHOUT_PRIOR, "prior": FREE}
+    if usual is not None:
+        bounds["usual"] = at_beta(usual.beta, usual.gamma)
+    fits = {name: Exponents.at(fit(tuned, bound)[0]) for name, bound in bounds.items()}
+    return {
+        "fits": {name: {k: getattr(e, k) for k in ("temperature", "beta", "gamma")} for name, e in fits.items()},
+        "rows": {name: grade(scenes, exponents, frequency) for name, exponents in fits.items()},
+    }
+
+
+def measure_variants(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans: Sequence[Scan]) -> dict[str, Any]:
+    """Loss on the tune split of other choices: what the likelihood is divided by, and how blurred the atlas is."""
+    folder = inputs.cache / "prior" / engine.bundle.digest[:12]
+    features = features_folder(inputs.cache, engine.model.trunk)
+
+    def losses() -> list[dict[str, Any]]:
+        atlases = {0.0: engine.model.atlas} | {sd: engine.model.atlas.blurred(sd) for sd in BLURS_MM}
+        seen = [scenes(one, engine, list(atlases.values())) for one in labelled(scans, engine.runner, features)]
+        kinds = {"no prior": (0.0, WITHOUT_PRIOR), "gamma 1": (0.0, AS_IN_TRAINING), "gamma fitted": (0.0, FREE)}
+        kinds |= {f"gamma fitted, blurred by {sd:g} mm more": (sd, FREE) for sd in BLURS_MM}
+        rows = []
+        for (name, (sd, bounds)), manual in itertools.product(kinds.items(), (True, False)):
+            ones = [some[list(atlases).index(sd)] for some in seen]
+            theta, nll = fit([one.choices(frequency) for one in ones if one.manual == manual], bounds)
+            e = Exponents.at(theta)
+            rows.append({"name": name, "manual": manual, "nll": nll, "beta": e.beta, "gamma": e.gamma})
+        return rows
+
+    return {"variants": kept(folder / "variants.json", losses)}
+
+
+def measure_networks(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans: Sequence[Scan]) -> dict[str, Any]:
+    """Networks at 2 mm trained on 1 to 20 label maps, each with its own temperature and exponents."""
+    folder = inputs.cache / "prior" / "networks"
+    maps = list(read_label_maps(inputs.data / "label_maps" / "head_label_maps.npz"))
+    features = features_folder(inputs.cache, engine.model.trunk)
+    found = {}
+    for n, net in train_networks(maps, folder).items():
+
+        def rows(trunk: torch.nn.Module = net.trunk, head: Tensor = net.linear_head) -> dict[str, Any]:
+            scenes = []
+            for one in labelled(scans, engine.runner, features):
+                assert one.scan.labels is not None
+                image = at_2_mm(one.conformed, one.scan.labels)
+                scenes.append(coarse_scene(one, image, trunk, head, engine.model.atlas))
+            return compared(scenes, frequency, None)
+
+        found[str(n)] = kept(folder / f"{n}-maps.json", rows)
+    return found
+
+
+def mean_dice(row: Mapping[str, Any]) -> float:
+    """Over the structures that the scan has."""
+    return float(np.nanmean([value for value in row["dice"].values() if value is not None]))
+
+
+def _copy(scan: Scan, condition: str, engine: BundleEngine, features: Path) -> Labelled:
+    if not condition:
+        return next(labelled([scan], engine.runner, features))
+    kind, level = condition.split()
+    volume: Callable[[], Any] = lambda: DEGRADATIONS[kind](  # noqa: E731
+        read_nifti(scan.t1), int(level), np.random.default_rng(SEED)
+    )
+    return kept_copy(scan, condition, volume, engine.runner, features)
