@@ -49,7 +49,8 @@ def main() -> None:
     features = features_folder(args.cache, engine.model.trunk) if args.cache else None
     scans = [scan for scan in read_scans(args.cases, ["tune"]) if scan.labels]
     generator = torch.Generator().manual_seed(0)
-    manual, automatic = [], []
+    manual: list[Choices] = []
+    automatic: list[Choices] = []
     for one in labelled(scans, engine.runner, features):
         (manual if one.scan.manual else automatic).append(choices(one, engine, frequency, generator))
     found = describe("manual", manual)

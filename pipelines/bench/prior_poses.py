@@ -65,7 +65,7 @@ def measure_label_maps(inputs: Inputs, engine: BundleEngine) -> dict[str, Any]:
         pose = find_pose(*still, engine.model.atlas).affine
         points = brain_points(*still)
         truth = known_affine(number, points.mean(axis=0)[:3])
-        other = moved(Volume(array=label_map.classes, affine=label_map.affine), truth, order=0)
+        other = moved(Volume(array=label_map.classes.astype(np.float32), affine=label_map.affine), truth, order=0)
         found = find_pose(*_onehot(other.array.astype(np.uint8), other.affine), engine.model.atlas).affine
         error = mean_distance(found @ truth, pose, points)
         return {"case": label_map.subject, "error_mm": error, "conflict": poses_tried(*still, pose, engine)}

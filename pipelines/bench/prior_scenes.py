@@ -1,7 +1,8 @@
 """Some cells of a scan as the prior meets them, and what they are worth under given exponents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,7 @@ def coarse_scene(one: Labelled, image: Coarse, trunk: torch.nn.Module, head: Ten
     return _scene(one.scan, by_cell(image.classes)[:, cells], _logits(features, head, cells), at_pose[:, cells])
 
 
-def grade(scenes: Sequence[Scene], exponents: Exponents, frequency: Tensor) -> list[dict[str, object]]:
+def grade(scenes: Sequence[Scene], exponents: Exponents, frequency: Tensor) -> list[dict[str, Any]]:
     """A row a scan. dice: of each structure of GRADED, among the cells.
 
     nll, brier, ece: nats, [0, 2] and [0, 1], among the brain's classes given that a voxel is healthy brain.
@@ -99,14 +100,14 @@ def _scene(scan: Scan, classes: Tensor, logits: Tensor, atlas: Tensor) -> Scene:
     return Scene(subject=scan.name, split=scan.split, manual=scan.manual, logits=logits, atlas=atlas, classes=classes)
 
 
-def _dice(labels: Tensor, classes: Tensor) -> Mapping[str, float]:
+def _dice(labels: Tensor, classes: Tensor) -> dict[str, float]:
     table = torch.bincount((classes.long() * N_CLASSES + labels).flatten(), minlength=N_CLASSES**2)
     table = table.view(N_CLASSES, N_CLASSES).double()
     size = table.sum(dim=0) + table.sum(dim=1)
     return {name: float(2 * table[c, c] / size[c]) if table[c].sum() else float("nan") for name, c in GRADED.items()}
 
 
-def _calibration(p: Tensor, classes: Tensor) -> Mapping[str, float]:
+def _calibration(p: Tensor, classes: Tensor) -> dict[str, Any]:
     counted = (classes >= HEALTHY_BRAIN.start) & (classes < HEALTHY_BRAIN.stop)
     r = p[HEALTHY_BRAIN][:, counted]
     r = r / r.sum(dim=0).clamp_min(torch.finfo(r.dtype).tiny)
