@@ -39,9 +39,9 @@ from triage.anatomy import LESION, N_CLASSES
 from triage.case import Volume
 
 MEMBERS, KINDS = "members", ("on", "anew")
-PENALTIES_NATS = (3e2, 1e3, 3e3)
-TIMED_SHAPE = (160, 192, 160)
-REPEATS = 2
+PENALTIES_NATS = (1e3, 3e3, 1e4, 3e4)
+TIMED_SHAPE = (96, 128, 96)
+REPEATS = 5
 SCANS = ("malf_1000", "malf_1011", "ixi_IXI067-HH-1356", "ixi_IXI195-HH-1620", "ixi_IXI258-HH-1769")
 """Tune scans: two with manual labels, three whole heads."""
 SHIFTED_SCANS = ("malf_1000", "ixi_IXI067-HH-1356")
@@ -101,7 +101,7 @@ def measure_gates(models: Models, inputs: Inputs) -> list[dict[str, Any]]:
             "penalty_nats": penalty,
             "channels": network.head.in_channels,
             "parameters": sum(p.numel() for p in network.parameters()),
-            "gflop": flops(network) * image.numel() / SMALLEST_SIDE**3 / 1e9,
+            "flops": flops(network),
             "seconds": seconds,
             "dice": {key: float(np.nanmean([row[key] for row in dice[penalty]])) for key in dice[penalty][0]},
         }

@@ -90,13 +90,13 @@ def mean_dice(rows: Sequence[Mapping[str, float]]) -> float:
 
 def gates_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One row a penalty."""
-    header = ("penalty, nats a channel", "channels", "parameters", "GFLOP", "time, ratio", "Dice")
+    header = ("penalty, nats a channel", "channels", "parameters", "work, ratio", "time, ratio", "Dice")
     cells = [
         (
             f"{row['penalty_nats']:.0f}" if row["penalty_nats"] else "no gates",
             row["channels"],
             f"{row['parameters'] / 1e6:.2f} M",
-            f"{row['gflop']:.0f}",
+            figure(row["flops"] / rows[0]["flops"]),
             figure(row["seconds"] / rows[0]["seconds"], 2),
             mean_dice([row["dice"]]),
         )
@@ -113,7 +113,7 @@ def gates_say(rows: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"{best['channels']} of {whole['channels']} channels lose "
         f"{mean_dice([whole['dice']]) - mean_dice([best['dice']]):.3f} Dice and save "
-        f"{1 - best['gflop'] / whole['gflop']:.0%} of the work, {1 - best['seconds'] / whole['seconds']:.0%} of the "
+        f"{1 - best['flops'] / whole['flops']:.0%} of the work, {1 - best['seconds'] / whole['seconds']:.0%} of the "
         "time: only the last of 18 convolutions gets thinner. The shipped network keeps them all."
     )
 
