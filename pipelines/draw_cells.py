@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--label-maps", type=Path, required=True)
     parser.add_argument("--lesion-masks", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--images", type=int, default=8, help="synthetic images a subject")
+    parser.add_argument("--images", type=int, default=4, help="synthetic images a subject")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     net = SegmentationNet(N_CLASSES)
