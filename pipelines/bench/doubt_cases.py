@@ -1,5 +1,6 @@
 """Scans moved away from training step by step, and what is no brain: what each measure of doubt says of them."""
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.bundle import METADATA, verify
+from models.bundle import METADATA
 from models.density import pool
 from models.posteriors import HeadPosterior
 from models.posteriors.point import PointPosterior
@@ -92,13 +93,21 @@ def measured(inputs: Inputs) -> list[Row]:
     """One row a scan, kind and level; each is kept, for this bundle and these posteriors, as are the features."""
     engine = load_engine(inputs.bundle)
     judge = Judge(engine=engine, posteriors=posteriors_of(engine, inputs))
-    folder = inputs.cache / "doubt" / "-".join([verify(inputs.bundle)[:12], *judge.posteriors]).replace(" ", "_")
+    folder = inputs.cache / "doubt" / digest_of(judge)
     features = features_folder(inputs.cache / "doubt", engine.model.trunk)
     return [
         item.name
         | kept(folder / f"{'.'.join(map(str, item.name.values()))}.json", partial(_row, judge, item, features))
         for item in items(inputs)
     ]
+
+
+def digest_of(judge: Judge) -> str:
+    """Of all that a row depends on but the trunk and the density; neither limits nor a classifier make it stale."""
+    heads = [posterior.sample(2, seed=SEED) for posterior in (judge.engine.model.posterior, *judge.posteriors.values())]
+    parts = [*heads, judge.engine.model.atlas.probability, judge.engine.model.training_prior]
+    known = [part.numpy().tobytes() for part in parts] + [repr(judge.engine.model.beta).encode()]
+    return hashlib.sha256(b"".join(known)).hexdigest()[:12]
 
 
 def posteriors_of(engine: BundleEngine, inputs: Inputs) -> dict[str, HeadPosterior]:
