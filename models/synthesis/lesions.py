@@ -100,13 +100,14 @@ FINDING: Mapping[Finding, FindingFunction] = {
 
 def _spotted(head: Head, tissue: Tensor, draws: Draws) -> Tensor:
     """Where rough noise and nearness to the ventricles together are highest, 0.3 to 60 mL of white matter."""
-    near = softened(tissue == VENTRICLES, draws.uniform(3, 6) / head.voxel_mm)
-    noise = draws.smooth(tissue.shape, _nodes(head, draws.uniform(4, 9)))
-    field = noise + draws.uniform(0, 9) * near + 0.5 * draws.smooth(tissue.shape, _nodes(head, 30))
     white = tissue == WHITE
-    values = field[white]
-    if not len(values):
+    if not bool(white.any()):
         return white
+    near = softened(tissue == VENTRICLES, draws.uniform(3, 6) / head.voxel_mm)
+    near = near / near[white].max().clamp_min(1e-3)
+    noise = draws.smooth(tissue.shape, _nodes(head, draws.uniform(4, 9)))
+    field = noise + draws.uniform(0, 5) * near + 0.5 * draws.smooth(tissue.shape, _nodes(head, 30))
+    values = field[white]
     wanted = min(0.2 * len(values), draws.log_uniform(300, 60_000) / head.voxel_mm**3)
     return white & (field >= values.topk(max(1, round(wanted))).values[-1])
 
