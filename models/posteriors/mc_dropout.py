@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from models.cells import Cells
 from models.network import SegmentationNet
+from models.parallel import one_thread_an_operation
 from models.posteriors.likelihood import DEFAULT, Target, as_head, by_voxel, log_probability, loss_and_gradient
+from models.posteriors.mode import centre_at
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
 HELD_OUT = 0.25
@@ -52,6 +54,7 @@ class DropoutPosterior:
         return self.mean * torch.cat([kept, torch.ones(n, 1)], dim=1)[:, None]
 
 
+@one_thread_an_operation()
 def fit(
     head: Tensor, images: Sequence[Cells], *, target: Target = DEFAULT, rates: Sequence[float] = RATES
 ) -> DropoutPosterior:
@@ -64,13 +67,14 @@ def fit(
     return refit(head, images, target, min(losses, key=losses.__getitem__))
 
 
+@one_thread_an_operation()
 def refit(head: Tensor, images: Sequence[Cells], target: Target, rate: float) -> DropoutPosterior:
     """Minimum of the expected loss over masks, one image and one mask a step; averaged over the last half of the steps.
 
     The optimiser is Adam (Kingma and Ba 2015, arXiv:1412.6980) with the rate falling to zero.
     """
     generator = torch.Generator().manual_seed(0)
-    trained = by_voxel(head)
+    trained, centre = by_voxel(head), centre_at(head, images, target).float()
     weight = trained.clone().requires_grad_()
     optimiser = torch.optim.Adam([weight], lr=STEP)
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=STEPS)
@@ -82,7 +86,7 @@ def refit(head: Tensor, images: Sequence[Cells], target: Target, rate: float) ->
         with torch.no_grad():
             masked = weight * masks[step]
             _, slope = loss_and_gradient(masked, images[order[step % len(images)]])
-            pull = target.precision / len(images) * (weight - trained)
+            pull = target.precision / len(images) * (weight - centre)
             weight.grad = slope.float() * masks[step] / target.kappa + pull
         optimiser.step()
         falling.step()

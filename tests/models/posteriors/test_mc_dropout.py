@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from models.cells import Cells
 from models.network import SUBVOXELS, SegmentationNet
+from models.posteriors import mode as modes
 from models.posteriors.likelihood import Target, by_voxel
 from models.posteriors.mc_dropout import DropoutPosterior, fit, naive_mc_dropout, predictive_loss, refit
-from models.posteriors import mode as modes
 
 N_CLASSES, N_FEATURES = 3, 3
 HEAD = torch.randn(SUBVOXELS * N_CLASSES, N_FEATURES + 1, generator=torch.Generator().manual_seed(0))
@@ -84,13 +84,14 @@ def test_the_refit_is_the_mode_of_the_loss_over_every_mask():
     under_every_mask = [_masked(cells, mask, float(chance)) for cells in images for mask, chance in chances]
     trained = by_voxel(HEAD).double()
     factor = torch.linalg.cholesky(target.hessian(trained, under_every_mask))
-    start = modes.Mode(blocks=trained, centre=trained, factor=factor)
+    centre = modes.centre_at(HEAD, images, target)
+    start = modes.Mode(blocks=trained, centre=centre, factor=factor)
     best = modes.refit(start, under_every_mask, target)
 
     found = by_voxel(refit(HEAD, images, target, RATE).mean)
 
     start, end, least = (
-        float(target.energy(blocks, trained, under_every_mask)[0].sum()) for blocks in (trained, found, best)
+        float(target.energy(blocks, centre, under_every_mask)[0].sum()) for blocks in (trained, found, best)
     )
     assert end - least < 0.01 * (start - least)
 
