@@ -3,7 +3,7 @@
 python -m pipelines.bench.doubt --data ../shared/data --cache CACHE
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipelines.bench.doubt_measures import (
     with_error,
 )
 from pipelines.bench.doubt_plots import TITLES, draw_errors, draw_levels
+from pipelines.bench.doubt_text import PAGE, verdict
 from pipelines.bench.page import Bench, Inputs, Results, run, table
 from pipelines.engine import SAMPLES, load_engine
 from pipelines.metrics import auroc, spearman
@@ -57,7 +58,7 @@ def write(results: Results, folder: Path) -> str:
     draw_levels(rows, results["limits"], folder / LEVELS_PLOT)
     draw_errors(rows, folder / ERRORS_PLOT)
     refused = [row["case"] for row in results["rows"] if "refused" in row]
-    return TEXT.format(
+    return PAGE.format(
         bundle=results["bundle"],
         scans=len(SCANS),
         samples=SAMPLES,
@@ -68,7 +69,7 @@ def write(results: Results, folder: Path) -> str:
         nothing=_nothing(rows),
         saliency=_saliency(results["saliency"]),
         **_told(rows),
-        **_told_of_saliency(results["saliency"]),
+        verdict=_verdict(results["saliency"]),
     )
 
 
@@ -107,7 +108,7 @@ def _nothing(rows: Sequence[Row]) -> str:
 def _saliency(checks: Mapping[str, Results]) -> str:
     lines: list[list[object]] = []
     for scan, check in checks.items():
-        for name in saliency.SALIENCIES:
+        for name in check["edges"]:
             stages = [check["stages"][stage][name] for stage in saliency.STAGES]
             lines.append([scan.split("_")[0], name, *stages, check["edges"][name], check["entropy"][name]])
     return table(["scan", "map", *saliency.STAGES, "image's edges", "entropy map"], lines)
@@ -136,14 +137,18 @@ def _told(rows: Sequence[Row]) -> dict[str, str]:
     return told | {"clean_error": f"{values(clean, of_row('error')).mean():.2f}"}
 
 
-def _told_of_saliency(checks: Mapping[str, Results]) -> dict[str, str]:
-    last = [abs(check["stages"]["all"][name]) for check in checks.values() for name in saliency.SALIENCIES]
-    cost = [check["backward_over_forward"] for check in checks.values()]
-    return {"left_at_random": f"{max(last):.2f}", "backward": f"{np.mean(cost):.1f}"}
+def _verdict(checks: Mapping[str, Results]) -> str:
+    """The last sentences of the page, by the worst of the maps."""
 
+    def worst(of: Callable[[Results, str], float]) -> float:
+        return max(abs(of(check, name)) for check in checks.values() for name in check["edges"])
 
-TEXT = """# Does it know what it does not know?
-"""
+    return verdict(
+        left=worst(lambda check, name: float(check["stages"]["all"][name])),
+        backward=float(np.mean([check["backward_over_forward"] for check in checks.values()])),
+        with_entropy=worst(lambda check, name: float(check["entropy"][name])),
+    )
+
 
 BENCH = Bench(name="doubt", measure=measure, write=write)
 

@@ -21,7 +21,7 @@ from models.posteriors.point import PointPosterior
 from models.predictive import Predictive, augment, predict
 from pipelines.bench.no_brains import no_brains
 from pipelines.bench.page import Inputs, kept
-from pipelines.degrade import DEGRADATIONS, LEVELS
+from pipelines.degrade import DEGRADATIONS
 from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine, load_engine
 from pipelines.labelled import Labelled, by_cell, features_folder, kept_copy
 from pipelines.posterior_table import read_posteriors
@@ -32,8 +32,9 @@ from triage.errors import Refusal
 
 Row = dict[str, Any]
 
-SCANS = ("malf_1006", "ixi_IXI127-HH-1451", "malf_1000", "ixi_IXI128-HH-1470")
-"""Two of the test split, then two of the tune split; the first of each is skull-stripped with manual labels."""
+SCANS = ("malf_1006", "ixi_IXI127-HH-1451", "malf_1000")
+"""Two of the test split, one of the tune split. The first and the last are stripped, with manual labels."""
+LEVELS = (1, 3, 5)
 KINDS = ("noise", "motion", "missing_slices", "contrast_inversion")
 CLEAN, NO_BRAIN = "clean", "no brain"
 GRADED = tuple(s.id for s in STRUCTURES if s.key not in {"sulcal_csf", "third_fourth_ventricle", "lesion"})

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.bench.doubt_cases import CLEAN, KINDS, NO_BRAIN, SHIPPED, Row
+from pipelines.bench.doubt_cases import CLEAN, KINDS, LEVELS, NO_BRAIN, SHIPPED, Row
 from pipelines.bench.doubt_measures import (
     MEASURES,
     Measure,
@@ -20,7 +20,6 @@ from pipelines.bench.doubt_measures import (
     values,
 )
 from pipelines.bench.page import COLOURS, plot
-from pipelines.degrade import LEVELS
 from pipelines.metrics import spearman
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pipelines.sample_heads import phantom
 from pipelines.scans import read_nifti
 from triage.case import Volume
 
-FIELD = (160, 192, 160)
+FIELD = (96, 128, 96)
 LEG_MM = (0, 15, 16, 19, 20, 36, 37, 42, 43)
 LEG_LEVELS = (0.9, 0.9, 0.1, 0.1, 0.45, 0.45, 1.0, 1.0, 0.0)
 """Outward from the marrow: fat, cortical bone, muscle, fat under the skin, air; as on T1."""
@@ -30,9 +30,9 @@ def no_brains(data: Path) -> Mapping[str, Callable[[], Volume]]:
 def knees() -> Volume:
     """Two legs side by side, thicker bone at the joint."""
     rng = np.random.default_rng(7)
-    x, y, z = np.ogrid[-104:104, -72:72, -80:80]
+    x, y, z = np.ogrid[-104:104, -72:72, -48:48]
     joint = 8 * np.exp(-((z / 25) ** 2))
-    image = np.zeros((208, 144, 160), np.float32)
+    image = np.zeros((208, 144, 96), np.float32)
     for side in (-50, 50):
         radius = np.hypot(x - side, 1.1 * y) + 0 * z
         image += np.interp(np.where(radius < 20 + joint, radius * 20 / (20 + joint), radius), LEG_MM, LEG_LEVELS)

@@ -5,8 +5,9 @@ not what the network learnt. Source: Adebayo et al. 2018, arXiv:1810.03292, sect
 """
 
 import copy
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from models.bundle import load_bundle, read_network
+from models.bundle import NETWORK, read_network
 from models.network import SegmentationNet
 from pipelines.bench.page import Inputs, Results, kept
 from pipelines.metrics import spearman
@@ -25,8 +26,8 @@ from pipelines.scans import read_nifti, read_scans
 from triage.anatomy import BRAIN
 
 SCANS = ("malf_1006", "ixi_IXI127-HH-1451")
-CROP = (96, 128, 96)
-DRAWS, NOISE = 4, 0.1
+CROP = (64, 96, 64)
+DRAWS, NOISE = 3, 0.1
 """Images with added noise that SmoothGrad takes the mean over, and its SD. Source: Smilkov et al. 2017, 1706.03825."""
 SHOWN_MM = 1.5
 """Maps are blurred by this before they are compared, as they would be shown."""
@@ -38,8 +39,6 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "all": ("trunk.encoder",),
 }
 """From the output to the input; each stage is made random on top of those before it."""
-
-Saliency = Callable[[SegmentationNet, Tensor, Tensor], Tensor]
 
 
 def gradient(net: SegmentationNet, image: Tensor, brain: Tensor) -> Tensor:
@@ -59,16 +58,11 @@ def smooth_gradient(net: SegmentationNet, image: Tensor, brain: Tensor) -> Tenso
     return torch.stack([gradient(net, image + one, brain) for one in noise]).mean(dim=0)
 
 
-def gradient_times_input(net: SegmentationNet, image: Tensor, brain: Tensor) -> Tensor:
-    """Gradient x input: what each voxel's intensity adds, to first order."""
-    return image * gradient(net, image, brain)
-
-
-SALIENCIES: Mapping[str, Saliency] = {
-    "gradient": gradient,
-    "SmoothGrad": smooth_gradient,
-    "gradient x input": gradient_times_input,
-}
+def maps(net: SegmentationNet, image: Tensor, brain: Tensor) -> dict[str, NDArray[np.float32]]:
+    """Each saliency as it would be shown, at the voxels of the brain."""
+    plain = gradient(net, image, brain)
+    found = {"gradient": plain, "gradient x input": image * plain, "SmoothGrad": smooth_gradient(net, image, brain)}
+    return {name: _shown(one, brain.numpy()) for name, one in found.items()}
 
 
 def randomised(net: SegmentationNet) -> Iterator[tuple[str, SegmentationNet]]:
@@ -85,7 +79,7 @@ def randomised(net: SegmentationNet) -> Iterator[tuple[str, SegmentationNet]]:
 
 def measure(inputs: Inputs) -> Results:
     """For each saliency and stage, how alike the maps are; the seconds of one backward pass over those of a forward."""
-    digest = load_bundle(inputs.bundle).digest[:12]
+    digest = hashlib.sha256((inputs.bundle / NETWORK).read_bytes()).hexdigest()[:12]
     scans = {scan.name: scan for scan in read_scans(inputs.cases, ["tune", "test"])}
     return {
         name: kept(
@@ -105,20 +99,16 @@ def check(inputs: Inputs, t1: Path) -> Results:
     forward = time.process_time() - start
     labels, entropy = p.argmax(dim=0), torch.special.entr(p).sum(dim=0)
     brain = torch.isin(labels, torch.tensor(BRAIN))
-    inside = brain.numpy()
     start = time.process_time()
     gradient(net, image, brain)
     backward = time.process_time() - start
-    trained = {name: _shown(saliency(net, image, brain), inside) for name, saliency in SALIENCIES.items()}
-    edges = ndimage.gaussian_gradient_magnitude(image.numpy(), 1.0)[inside]
-    shown_entropy = ndimage.gaussian_filter(entropy.numpy(), SHOWN_MM)[inside]
-    stages = {
-        stage: {
-            name: spearman(trained[name], _shown(saliency(other, image, brain), inside))
-            for name, saliency in SALIENCIES.items()
-        }
-        for stage, other in randomised(net)
-    }
+    trained = maps(net, image, brain)
+    edges = ndimage.gaussian_gradient_magnitude(image.numpy(), 1.0)[brain.numpy()]
+    shown_entropy = ndimage.gaussian_filter(entropy.numpy(), SHOWN_MM)[brain.numpy()]
+    stages = {}
+    for stage, other in randomised(net):
+        random = maps(other, image, brain)
+        stages[stage] = {name: spearman(trained[name], random[name]) for name in trained}
     return {
         "stages": stages,
         "edges": {name: spearman(values, edges) for name, values in trained.items()},

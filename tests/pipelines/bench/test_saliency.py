@@ -56,6 +56,6 @@ def test_randomising_goes_from_the_output_to_the_input_and_ends_with_no_weight_a
 
 def test_without_noise_smoothgrad_is_the_gradient(net, image, brain, monkeypatch):
     monkeypatch.setattr("pipelines.bench.saliency.NOISE", 0.0)
-    monkeypatch.setattr("pipelines.bench.saliency.DRAWS", 2)
+    monkeypatch.setattr("pipelines.bench.saliency.DRAWS", 1)
 
     torch.testing.assert_close(smooth_gradient(net, image, brain), gradient(net, image, brain))
