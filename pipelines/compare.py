@@ -4,6 +4,7 @@ Sulcal CSF counts as background here: the parcellations draw little of it. All p
 drawn from the brain and its surroundings. The score of a case is its mean entropy over the predicted brain.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -49,8 +50,7 @@ class Grades:
 
     overlap: (G, 3) voxels in both, predicted, and true, of each structure of GRADED. nll: mean -log p(truth), nats.
     brier: mean over voxels of the sum over classes of (p - truth)^2, [0, 2]. error_auroc: of entropy for a wrong label.
-    score: mean entropy over the predicted brain, nats. distance: mean total variation from the reference posterior's
-    predictive, [0, 1]. around, band: (G, FINE_BINS, 3) counts of `Reliability`.
+    score: mean entropy over the predicted brain, nats. around, band: (G, FINE_BINS, 3) counts of `Reliability`.
     """
 
     overlap: NDArray[np.float64]
@@ -58,7 +58,6 @@ class Grades:
     brier: float
     error_auroc: float
     score: float
-    distance: float
     around: NDArray[np.float64]
     band: NDArray[np.float64]
 
@@ -73,6 +72,14 @@ class Grades:
     def loss(self) -> float:
         """1 - mean Dice."""
         return 1 - float(np.nanmean(self.dice))
+
+
+def segmenter_digest(engine: BundleEngine) -> str:
+    """Of all that a segmentation depends on: neither limits nor a classifier of findings are part of it."""
+    model = engine.model
+    weights = [*model.trunk.state_dict().values(), *model.posterior.state.values(), model.atlas.probability]
+    known = [weight.numpy().tobytes() for weight in (*weights, model.training_prior)]
+    return hashlib.sha256(b"".join([*known, repr(model.beta).encode()])).hexdigest()[:12]
 
 
 def sampled_case(one: Labelled, engine: BundleEngine, *, cells: int = CELLS, seed: int = 0) -> SampledCase:
@@ -112,8 +119,8 @@ def predictive(case: SampledCase, heads: Tensor) -> Tensor:
     return total / len(heads)
 
 
-def grade(case: SampledCase, p: Tensor, reference: Tensor | None = None) -> Grades:
-    """p: (C, 8, n), the predictive of the case. reference: the predictive to compare it with."""
+def grade(case: SampledCase, p: Tensor) -> Grades:
+    """p: (C, 8, n), the predictive of the case."""
     labels = p.argmax(dim=0).numpy()
     entropy = torch.special.entr(p).sum(dim=0).numpy()
     brain = np.isin(labels, BRAIN)
@@ -129,15 +136,9 @@ def grade(case: SampledCase, p: Tensor, reference: Tensor | None = None) -> Grad
         brier=float(((merged**2).sum(axis=0) - 2 * true + 1).mean()),
         error_auroc=auroc(entropy.ravel(), (labels != case.classes).ravel()),
         score=float(entropy[brain].mean()) if brain.any() else float("nan"),
-        distance=float("nan") if reference is None else total_variation(p, reference),
         around=_reliability(merged, case, case.around),
         band=_reliability(merged, case, case.band),
     )
-
-
-def total_variation(p: Tensor, q: Tensor) -> float:
-    """Half the summed difference of two distributions over the first axis, averaged over the others."""
-    return float((p - q).abs().sum(dim=0).mean() / 2)
 
 
 def pooled(grades: Sequence[Grades], which: str) -> list[Reliability]:

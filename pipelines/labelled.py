@@ -44,10 +44,14 @@ def labelled(scans: Iterable[Scan], runner: Runner, cache: Path | None = None) -
 
 
 def damaged(
-    scans: Iterable[Scan], kinds: Sequence[str], runner: Runner, cache: Path | None = None
+    scans: Iterable[Scan],
+    kinds: Sequence[str],
+    runner: Runner,
+    cache: Path | None = None,
+    levels: Sequence[int] = LEVELS,
 ) -> Iterator[Labelled]:
-    """Copies of every scan with each kind of damage at all levels; what preprocessing refuses is left out."""
-    for scan, kind, level in itertools.product(scans, kinds, LEVELS):
+    """Copies of every scan with each kind of damage at these levels; what preprocessing refuses is left out."""
+    for scan, kind, level in itertools.product(scans, kinds, levels):
 
         def copy(scan: Scan = scan, kind: str = kind, level: int = level) -> Volume:
             return DEGRADATIONS[kind](read_nifti(scan.t1), level, np.random.default_rng(SEED))

@@ -20,7 +20,17 @@ from models.posteriors import POSTERIORS, HeadPosterior
 from models.posteriors.point import PointPosterior
 from models.posteriors.reference import compare
 from models.predictive import augment, predict
-from pipelines.compare import GRADED, Grades, grade, pooled, predictive, read_grades, sampled_case, write_grades
+from pipelines.compare import (
+    GRADED,
+    Grades,
+    grade,
+    pooled,
+    predictive,
+    read_grades,
+    sampled_case,
+    segmenter_digest,
+    write_grades,
+)
 from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine
 from pipelines.labelled import Labelled, copy_name
 from pipelines.markdown import figure, table
@@ -37,7 +47,7 @@ from pipelines.turns import in_turns
 SEED = 0
 REPEATS = 2
 BOOTSTRAPS = 400
-SPREAD_CELLS = 512
+SPREAD_CELLS = 2048
 REFERENCE = "hmc"
 BASELINE = "point"
 COLUMNS: Mapping[str, str] = {
@@ -96,17 +106,15 @@ def grades_of(
 ) -> dict[str, list[Grades]]:
     """Every posterior on every labelled case; what was graded before, with the same states, is read from the cache."""
     found: dict[str, list[Grades]] = {name: [] for name in posteriors}
-    reference = posteriors.get(REFERENCE)
-    origin = (engine.bundle.digest, _digest(reference) if reference else "")
-    kept = {name: cache / "grades" / f"{name}-{_join(*origin, _digest(one))}" for name, one in posteriors.items()}
+    origin = segmenter_digest(engine)
+    kept = {name: cache / "grades" / f"{name}-{_join(origin, _digest(one))}" for name, one in posteriors.items()}
     for one in cases:
         files = {name: folder / f"{copy_name(one.scan, one.damage)}.npz" for name, folder in kept.items()}
-        if not all(file.is_file() for file in files.values()):
+        missing = [name for name, file in files.items() if not file.is_file()]
+        if missing:
             case = sampled_case(one, engine)
-            # Other draws than those of the reference's own row, whose distance is then what chance alone gives.
-            aim = None if reference is None else predictive(case, reference.sample(SAMPLES, seed=SEED + 1))
-            for name, posterior in posteriors.items():
-                write_grades(files[name], grade(case, predictive(case, heads(posterior)), aim))
+            for name in missing:
+                write_grades(files[name], grade(case, predictive(case, heads(posteriors[name]))))
         for name, file in files.items():
             found[name].append(read_grades(file))
     return found
@@ -135,7 +143,6 @@ def summary(clean: Sequence[Grades], damaged: Sequence[Grades]) -> dict[str, flo
         "augrc": augrc(score[known], loss[known]),
         "spearman": spearman(score[known], loss[known]),
         "nll_damaged": mean_nll(damaged) if damaged else float("nan"),
-        "distance": float(np.mean([one.distance for one in clean])),
     }
 
 
@@ -184,7 +191,7 @@ def calibration(cases: Sequence[Grades], which: str, error: Callable[..., float]
 
 
 def spreads(posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, one: Labelled) -> dict[str, Any]:
-    """Medians over weights and over logits of the marginal SD over that of the reference, by some cells of a scan."""
+    """Distance from the reference on some cells of a scan: median ratios of marginal SDs, and total variation."""
     if REFERENCE not in posteriors:
         return {name: {} for name in posteriors}
     case = sampled_case(one, engine, cells=SPREAD_CELLS)
@@ -196,8 +203,12 @@ def spreads(posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, one: 
     )
     found = {name: compare(posterior, posteriors[REFERENCE], [cells]) for name, posterior in posteriors.items()}
     return {
-        name: {"sd_ratio": one.weight_sd_ratio[1], "logit_sd_ratio": one.logit_sd_ratio[1]}
-        for name, one in found.items()
+        name: {
+            "sd_ratio": away.weight_sd_ratio[1],
+            "logit_sd_ratio": away.logit_sd_ratio[1],
+            "distance": away.total_variation,
+        }
+        for name, away in found.items()
     }
 
 

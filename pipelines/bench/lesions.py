@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from pipelines.bench.page import Inputs, kept
+from pipelines.compare import segmenter_digest
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import SEED
 from pipelines.labelled import features_folder, labelled
@@ -55,7 +56,7 @@ def read_lesion_images(table: Path, findings: Sequence[str]) -> list[LesionImage
 def measure_lesions(inputs: Inputs, engine: BundleEngine) -> list[dict[str, Any]]:
     """A row an image: Dice, Jaccard and 95 % surface distance of the lesion, and both volumes."""
     images = read_lesion_images(inputs.cases, ("wmh/atrophy", "tumour"))
-    folder = inputs.cache / "lesions" / engine.bundle.digest[:12]
+    folder = inputs.cache / "lesions" / segmenter_digest(engine)
     return [kept(folder / f"{one.scan.name}.json", lambda one=one: _row(one, inputs, engine)) for one in images]  # type: ignore[misc]
 
 

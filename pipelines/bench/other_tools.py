@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.network import SegmentationNet
 from models.posteriors.mc_dropout import naive_mc_dropout
 from pipelines.bench.page import Inputs, kept
+from pipelines.compare import segmenter_digest
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import SEED
 from pipelines.metrics import dice
@@ -51,7 +52,7 @@ def measure_tools(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -
                     | tissue_dice(labels, scan)
                 )
         if scan.name in NAIVE_SCANS:
-            path = inputs.cache / "scans" / engine.bundle.digest[:12] / f"{scan.name}.naive.json"
+            path = inputs.cache / "scans" / segmenter_digest(engine) / f"{scan.name}.naive.json"
             rows.append(kept(path, lambda scan=scan: _naive(engine, scan)))  # type: ignore[misc]
     return rows
 

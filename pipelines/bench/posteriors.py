@@ -11,6 +11,7 @@ from pipelines.labelled import damaged, features_folder, labelled
 from pipelines.posterior_table import BASELINE, REFERENCE, as_table, compare_posteriors, read_posteriors
 from pipelines.scans import read_scans
 
+LEVELS = (2, 4)
 SILVER = 10
 """So many IXI scans, beside the OASIS scans of the test split."""
 GAINS: Mapping[str, str] = {
@@ -30,7 +31,7 @@ def measure(inputs: Inputs) -> Results:
     clean = labelled([*manual, *silver[:SILVER]], engine.runner, features)
     harmed = [scan for scan in scans if scan.name in SCANS]
     kept = features_folder(inputs.cache / "doubt", engine.model.trunk)
-    worse = damaged(harmed, KINDS, engine.runner, kept)
+    worse = damaged(harmed, KINDS, engine.runner, kept, LEVELS)
     rows = compare_posteriors(read_posteriors(inputs.cache / "posteriors"), engine, clean, worse, inputs.cache)
     counts = {"manual": len(manual), "silver": SILVER, "damaged": len(harmed)}
     return {"bundle": f"{engine.bundle.name} {engine.bundle.version}", "rows": rows} | counts
@@ -95,7 +96,7 @@ PAGE = """# Posteriors of the head, side by side
 Model: {bundle}. Every posterior was fitted on the same cells of synthetic images, over the features of the same trunk;
 each is a row of `models.posteriors.POSTERIORS`. None saw a real scan. They are graded on the {manual} OASIS scans of
 the test split (manual labels), {silver} IXI scans of it (automatic labels), and damaged copies of {damaged} of these
-(noise, motion, missing slices, wrong contrast, five levels each). All see the same random cells of the brain and what
+(noise, motion, missing slices, wrong contrast, two levels each). All see the same random cells of the brain and what
 lies around it, through the same anatomical prior, with 32 samples. Sulcal CSF counts as background.
 
 {table}
@@ -105,8 +106,8 @@ lies around it, through the same anatomical prior, with 32 samples. Sulcal CSF c
 - AURC, AUGRC: over clean and damaged cases, by mean entropy over the predicted brain; the loss of a case is 1 - mean
   Dice. NLL, damaged: on the damaged copies alone.
 - SD: median over weights, and over logits, of the marginal SD over that of `{reference}`, Hamiltonian Monte Carlo over
-  the same head. TV: mean total variation between the two predictives, a voxel; the row of `{reference}` itself shows
-  what 32 other draws of it give.
+  the same head. TV: mean total variation a voxel between the two predictives, without the prior. Both on cells of one
+  scan, by 256 draws of each.
 - cost: time of a prediction, network included, over that of the same prediction without samples, measured in turns.
 
 ## What differs beyond chance

@@ -12,7 +12,7 @@ from pipelines.bench.lesions import measure_lesions
 from pipelines.bench.other_tools import full_seconds, measure_tools, tissue_dice
 from pipelines.bench.page import Bench, Inputs, Results, kept, run
 from pipelines.bench.segmentation_page import write
-from pipelines.compare import GRADED, pooled
+from pipelines.compare import GRADED, pooled, segmenter_digest
 from pipelines.engine import BundleEngine, load_engine
 from pipelines.evaluate import SEED, dice_table
 from pipelines.labelled import Labelled, features_folder, labelled
@@ -50,7 +50,7 @@ def measure(inputs: Inputs) -> Results:
 
 def measure_scans(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -> list[dict[str, Any]]:
     """A row a scan; what was measured before with the same bundle is kept."""
-    folder = inputs.cache / "scans" / engine.bundle.digest[:12]
+    folder = inputs.cache / "scans" / segmenter_digest(engine)
     features = features_folder(inputs.cache, engine.model.trunk)
 
     def row(scan: Scan) -> dict[str, Any]:

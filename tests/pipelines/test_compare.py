@@ -11,7 +11,7 @@ from torch import Tensor
 from models.posteriors import POSTERIORS
 from models.posteriors.heads import HeadSamples
 from models.posteriors.point import PointPosterior
-from pipelines.compare import GRADED, Grades, SampledCase, grade, predictive, read_grades, total_variation, write_grades
+from pipelines.compare import GRADED, Grades, SampledCase, grade, predictive, read_grades, write_grades
 from pipelines.metrics import FINE_BINS, augrc
 from pipelines.posterior_table import (
     COLUMNS,
@@ -53,9 +53,7 @@ def certain(classes: np.ndarray, confidence: float = 1.0) -> Tensor:
 def graded(nll: float, score: float, dice: float) -> Grades:
     overlap = np.tile([dice * 100, 100, 100], (len(GRADED), 1)).astype(float)
     nothing = np.zeros((len(GRADED), FINE_BINS, 3))
-    return Grades(
-        overlap=overlap, nll=nll, brier=0.1, error_auroc=0.9, score=score, distance=0.0, around=nothing, band=nothing
-    )
+    return Grades(overlap=overlap, nll=nll, brier=0.1, error_auroc=0.9, score=score, around=nothing, band=nothing)
 
 
 def test_the_predictive_is_the_mean_softmax_over_heads_without_a_prior(
@@ -93,12 +91,6 @@ def test_sulcal_csf_counts_as_background(case: SampledCase) -> None:
     found = grade(case, p)
 
     assert found.nll == pytest.approx(0, abs=1e-6)
-
-
-def test_total_variation_of_two_certain_opposites_is_one() -> None:
-    p, q = torch.tensor([[1.0, 0.5], [0.0, 0.5]]), torch.tensor([[0.0, 0.5], [1.0, 0.5]])
-
-    assert total_variation(p, q) == pytest.approx(0.5)
 
 
 def test_grades_come_back_as_they_were_written(case: SampledCase, tmp_path: Path) -> None:
