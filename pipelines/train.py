@@ -11,8 +11,8 @@ Run it again with the same options and it goes on from its last checkpoint. D/ne
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -23,49 +23,18 @@ from torch import Tensor
 
 from models.label_maps import LabelMap, read_label_maps
 from models.losses import dice_and_cross_entropy, hard_dice
-from models.network import WIDTHS, SegmentationNet
-from models.synthesis import LesionShape, Recipe, normalised, read_lesion_shapes, synthesise
-from models.training import Schedule, Training, begin, resume, save, seed_of, step, write_weights
+from models.network import SegmentationNet
+from models.synthesis import LesionShape, read_lesion_shapes
+from models.training import Schedule, Training, begin, resume, save, step, write_weights
 from pipelines import training_folder as files
+from pipelines.examples import Examples, Options, divided
 from triage.anatomy import N_CLASSES, STRUCTURES
-from triage.errors import TriageError
 
-Shape = tuple[int, int, int]
 Watch = Callable[[Path], None]
 """Called with the folder of the training after every report."""
-FIELDS: tuple[tuple[Shape, float, float], ...] = (
-    ((160, 192, 160), 0.55, 20.0),
-    ((192, 224, 192), 0.30, 26.0),
-    ((192, 224, 224), 0.10, 32.0),
-    ((256, 256, 256), 0.05, 36.0),
-)
-"""Field of view, how often it is drawn, and how far from its middle a head may lie, mm."""
 SMOKE = {"spacing": 2.0, "widths": (8, 16, 24, 32, 40), "shape": (96, 96, 96), "iterations": 90, "every": 30}
 ATLAS_SUBJECTS = 6
-TRAINING, CHECK = 1, 2
-"""Streams of random numbers."""
 PICTURES = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What to train. spacing: mm. shape: one field of view for every image, None for those of FIELDS.
-
-    subjects: label maps to train on, None for all that are not held out. held_out: the last ones, for the checks.
-    every: iterations between two checkpoints, each with a report. checks: images a check.
-    """
-
-    iterations: int = 60_000
-    every: int = 500
-    batch: int = 1
-    spacing: float = 1.0
-    widths: Sequence[int] = WIDTHS
-    shape: Shape | None = None
-    subjects: int | None = None
-    held_out: int = 2
-    checks: int = 6
-    learning_rate: float = 1.5e-3
-    seed: int = 0
 
 
 def unwatched(folder: Path) -> None:
@@ -159,49 +128,6 @@ def train(
         losses.clear()
         watch(out)
     return training
-
-
-def divided(maps: Sequence[LabelMap], options: Options) -> tuple[Sequence[LabelMap], Sequence[LabelMap]]:
-    """Those to learn from and those to check on; without any held out, the checks are on what was learned."""
-    learned = maps[: max(0, len(maps) - options.held_out)][: options.subjects]
-    if len(learned) < (options.subjects or 1):
-        raise TriageError(
-            f"{len(maps)} label maps, {options.held_out} held out, leave {len(learned)} to learn from.",
-            do="Give more label maps, or a smaller --subjects or --held-out.",
-        )
-    return learned, maps[len(maps) - options.held_out :] or learned
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Examples:
-    """Synthetic images, each a function of the seed and its number. maps: (X, Y, Z) int16, on the device."""
-
-    options: Options
-    maps: Sequence[Tensor]
-    shapes: Sequence[LesionShape]
-
-    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Images (N, 1, X, Y, Z) normalised, and classes (N, X, Y, Z) int64, of one iteration."""
-        generator = torch.Generator().manual_seed(seed_of(self.options.seed, iteration, TRAINING))
-        shares = torch.tensor([share for _, share, _ in FIELDS])
-        shape, _, shift = FIELDS[int(torch.multinomial(shares, 1, generator=generator))]
-        recipe = self._recipe(shape, shift)
-        picks = torch.randint(len(self.maps), (self.options.batch,), generator=generator).tolist()
-        drawn = [synthesise(self.maps[pick], recipe, generator, self.shapes) for pick in picks]
-        images = torch.stack([normalised(one.image) for one in drawn])[:, None]
-        return images, torch.stack([one.classes for one in drawn]).long()
-
-    def check(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (X, Y, Z) and classes (X, Y, Z) int64, always the same ones."""
-        shape, _, shift = FIELDS[0]
-        recipe = self._recipe(shape, shift)
-        for number in range(self.options.checks):
-            generator = torch.Generator().manual_seed(seed_of(number, CHECK))
-            drawn = synthesise(self.maps[number % len(self.maps)], recipe, generator, self.shapes)
-            yield normalised(drawn.image), drawn.classes.long()
-
-    def _recipe(self, shape: Shape, shift_mm: float) -> Recipe:
-        return Recipe(shape=self.options.shape or shape, shift_mm=shift_mm, voxel_mm=self.options.spacing)
 
 
 def check(training: Training, examples: Examples) -> tuple[dict[str, float], NDArray[np.uint8]]:

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from models.label_maps import LabelMap
 from models.network import SegmentationNet
 from pipelines import training_folder as files
-from pipelines.train import Examples, Options, divided, main, train
+from pipelines.examples import Examples, Options, divided
+from pipelines.train import main, train
 from triage.anatomy import N_CLASSES, STRUCTURES
 from triage.errors import TriageError
 

@@ -76,12 +76,12 @@ def test_white_matter_lesions_are_dark_on_t1_and_bright_on_flair(recipe: Recipe,
 def test_a_resection_is_filled_with_fluid_and_reaches_the_surface():
     for seed in range(3):
         image = drawn("resection", seed)
-        fluid, white = (float(image.image[image.classes == c].mean()) for c in (CSF, WHITE))
+        fluid, cortex = (float(image.image[image.classes == c].mean()) for c in (VENTRICLE, CORTEX))
         darkest = float(image.image[image.classes == LESION].quantile(0.2))
         hole = ndimage.binary_dilation(image.classes.numpy() == LESION)
 
         assert bool((image.classes.numpy()[hole] == CSF).any())
-        assert abs(darkest - fluid) < 0.5 * abs(darkest - white)
+        assert abs(darkest - fluid) < 0.5 * abs(darkest - cortex)
 
 
 def test_a_mass_pushes_an_incompressible_brain_aside():
