@@ -18,6 +18,9 @@ OASIS = ("malf_1000", "malf_1011", "malf_1006", "malf_1014")
 IXI = ("ixi_IXI014-HH-1236", "ixi_IXI048-HH-1326", "ixi_IXI072-HH-2324")
 REGISTERED = (*OASIS, "malf_1001", *IXI, "ixi_IXI095-HH-1390", "ixi_IXI096-HH-1391")
 
+TUNE = 6
+"""Scans of the tune split for what needs no more: two with manual, four with automatic labels."""
+
 
 def measure(inputs: Inputs) -> Results:
     """Everything of the page; each part keeps its figures in the cache."""
@@ -26,7 +29,7 @@ def measure(inputs: Inputs) -> Results:
     frequency = torch.tensor(settings["training_prior"])
     scans = {scan.name: scan for scan in read_scans(inputs.cases, ["tune", "calibrate", "test"])}
     graded = [scans[name] for name in (*OASIS, *IXI)]
-    tune = [scan for scan in scans.values() if scan.split == "tune" and scan.labels]
+    tune = [scan for scan in scans.values() if scan.split == "tune" and scan.labels][:TUNE]
     return {
         "bundle": f"{engine.bundle.name} {engine.bundle.version}",
         "settings": {key: settings.get(key) for key in ("beta", "temperature", "training_prior_exponent", "prior_fit")},

@@ -48,7 +48,7 @@ def variants_table(rows: Sequence[Row]) -> str:
     """Loss on the tune split of each choice, on manual and automatic labels."""
     names = list(dict.fromkeys(row["name"] for row in rows))
     by = {(row["name"], row["manual"]): row for row in rows}
-    header = ["", "manual (2): nats a voxel", "beta", "automatic (9): nats a voxel", "beta"]
+    header = ["", "manual (2): nats a voxel", "beta", "automatic (4): nats a voxel", "beta"]
     return table(
         header,
         ([name, *(cell for kind in (True, False) for cell in _loss_and_beta(by[name, kind]))] for name in names),

@@ -1,5 +1,6 @@
 """The pose against known affines and against an image registration."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,7 @@ TURN_DEG, SCALE, SHIFT_MM = 15.0, 0.1, 15.0
 FIELD_MM = 24
 """Added on every side before a head is moved, so that none of it leaves the field of view."""
 COARSE_MM = 4
+MAPS = 8
 
 
 def known_affine(seed: int, centre: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -70,7 +72,7 @@ def measure_label_maps(inputs: Inputs, engine: BundleEngine) -> dict[str, Any]:
         error = mean_distance(found @ truth, pose, points)
         return {"case": label_map.subject, "error_mm": error, "conflict": poses_tried(*still, pose, engine)}
 
-    maps = read_label_maps(inputs.data / "label_maps" / "head_label_maps.npz")
+    maps = itertools.islice(read_label_maps(inputs.data / "label_maps" / "head_label_maps.npz"), MAPS)
     folder = inputs.cache / "prior" / engine.bundle.digest[:12]
     rows = [kept(folder / f"map-{m.subject}.json", lambda n=n, m=m: row(n, m)) for n, m in enumerate(maps)]  # type: ignore[misc]
     return {"rows": rows}
