@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from models.bundle import Bundle, BundleError, load_bundle
 from models.density import pool
+from models.posteriors.gaussian import GaussianPosterior
 from models.predictive import Predictive, augment, cell_probability, predict, unfold
 from models.priors.atlas import Atlas
 from models.priors.effect import prior_effect
@@ -90,7 +91,8 @@ class BundleEngine:
         with clock("posterior"):
             posterior = self.model.posterior
             heads = posterior.sample(self.samples, seed=seed)
-            result = predict(cells, posterior.mean, heads, anatomy.ratio, BRAIN_CLASSES)
+            law = posterior if isinstance(posterior, GaussianPosterior) else None
+            result = predict(cells, posterior.mean, heads, anatomy.ratio, BRAIN_CLASSES, law=law, seed=seed)
         with clock("scanner_grid"):
             labels = unfold(result.labels, grid).numpy()
             entropy = unfold(result.entropy, grid).numpy()

@@ -1,0 +1,91 @@
+"""Quasi-Monte-Carlo in the logits against closed forms and against heads drawn at random."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.network import SUBVOXELS
+from models.posteriors.gaussian import GaussianPosterior
+from models.predictive.draws import cholesky, from_gaussian, from_heads, normal_points
+from models.priors.fusion import fuse
+
+from .problems import C, F, entropy_of, problem
+
+
+def law(spread: float, *, rank: int = 6, own: float = 0.0) -> GaussianPosterior:
+    p = problem(n=1)
+    generator = torch.Generator().manual_seed(1)
+    directions = spread / rank**0.5 * torch.randn(rank, *p.mean.shape, generator=generator)
+    return GaussianPosterior(mean=p.mean, sd=torch.full_like(p.mean, own), directions=directions)
+
+
+def test_the_first_draw_is_the_mean_head_and_the_others_are_the_samples():
+    p = problem(n=7)
+    draw = from_heads(p.mean, p.samples)
+
+    logits = draw(3, [1, 4], p.features)
+
+    for s, head in enumerate([p.mean, *p.samples]):
+        expected = (head @ p.features).view(C, SUBVOXELS, -1)[[1, 4], 3]
+        torch.testing.assert_close(logits[:, s], expected)
+
+
+@pytest.mark.parametrize("own", [0.0, 0.3])
+def test_quasi_random_logits_have_the_mean_and_the_covariance_of_the_posteriors_log_odds(own):
+    posterior, p = law(0.5, own=own), problem(n=9)
+    classes = [0, 2, 3, 4]
+    logits = from_gaussian(posterior, 2, seed=0)(5, classes, p.features).double()
+    heads = posterior.directions.view(-1, C, SUBVOXELS, F + 1)[:, classes, 5].double()
+    parts = torch.einsum("kci,in->nck", heads, p.features.double())
+    covariance = parts @ parts.mT
+    own_variance = own**2 * (p.features.double() ** 2).sum(dim=0)
+    covariance += own_variance[:, None, None] * torch.eye(4)
+    odds = torch.cat([-torch.ones(3, 1), torch.eye(3)], dim=1).double()
+
+    found = torch.einsum("dc,csn->nsd", odds, logits[:, 1:])
+
+    point = torch.einsum("dc,cn->nd", odds, logits[:, 0])
+    torch.testing.assert_close(found.mean(dim=1), point, atol=1e-4, rtol=1e-4)
+    centred = found - found.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(centred.mT @ centred / found.shape[1], odds @ covariance @ odds.T, atol=1e-3, rtol=1e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), dimensions=st.integers(1, 11), log_points=st.integers(5, 7))
+def test_points_give_all_moments_of_a_standard_normal_up_to_the_third(seed, dimensions, log_points):
+    z = normal_points(2**log_points, dimensions, seed=seed).double()
+
+    torch.testing.assert_close(z.mean(dim=0), torch.zeros(dimensions).double(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(z.T @ z / len(z), torch.eye(dimensions).double(), atol=1e-4, rtol=0)
+    third = torch.einsum("na,nb,nc->abc", z, z, z) / len(z)
+    torch.testing.assert_close(third, torch.zeros_like(third), atol=1e-4, rtol=0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), classes=st.integers(1, 6), directions=st.integers(1, 9))
+def test_the_factor_gives_the_gram_matrix_also_of_rows_that_depend_on_one_another(seed, classes, directions):
+    rows = torch.randn(classes, directions, 5, generator=torch.Generator().manual_seed(seed))
+
+    lower = cholesky(rows)
+
+    gram = torch.einsum("akn,bkn->abn", rows, rows)
+    found = torch.einsum("ajn,bjn->abn", lower, lower)
+    torch.testing.assert_close(found, gram, atol=5e-3 * float(gram.abs().max()), rtol=0)
+
+
+@pytest.mark.usefixtures("nothing_held")
+def test_the_maps_of_a_gaussian_are_those_of_ten_thousand_heads_drawn_at_random():
+    p, posterior = problem(n=6), law(0.3)
+    z = torch.randn(10_000, len(posterior.directions), generator=torch.Generator().manual_seed(2)).double()
+    moved = torch.einsum("kij,jn->kin", posterior.directions.double(), p.features.double()).flatten(1)
+    logits = (posterior.mean.double() @ p.features.double()).flatten() + z @ moved
+    drawn = fuse(torch.softmax(logits.view(-1, C, SUBVOXELS, 6).transpose(0, 1), dim=0), p.ratio[:, None, None]).numpy()
+    total, within = drawn.mean(axis=1), entropy_of(drawn).mean(axis=0)
+
+    found = p.predict(law=posterior, points=8)
+
+    assert np.sqrt(np.mean((found.entropy.numpy() - entropy_of(total)) ** 2)) < 4e-3
+    assert np.sqrt(np.mean((found.expected_entropy.numpy() - within) ** 2)) < 4e-3
+    assert found.labels.numpy().tolist() == total.argmax(axis=0).tolist()
