@@ -19,7 +19,7 @@ from models.posteriors.mode import mode_at
 CYCLES = 16
 STEPS_A_CYCLE = 120
 SAMPLES_A_CYCLE = 4
-IMAGES_A_STEP = 8
+IMAGES_A_STEP = 4
 LARGEST_STEP = 0.02
 FRICTION = 0.1
 

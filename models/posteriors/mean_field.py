@@ -16,7 +16,7 @@ from models.posteriors.gaussian import GaussianPosterior
 from models.posteriors.likelihood import DEFAULT, Target, as_head
 from models.posteriors.mode import mode_at
 
-STEPS = 600
+STEPS = 300
 IMAGES_A_STEP = 8
 STEP_SDS = 0.05
 
