@@ -53,10 +53,11 @@ def _template() -> LabelMap:
         classes = np.where(brain & (most == i), of_tissue, classes)
     right = (affine[0, 0] * np.arange(shape[0]) + affine[0, 3] > 0).astype(np.int64)[:, None, None]
     table = np.array([ID_OF[c] for c in range(len(ID_OF))], np.int16)
-    labels = np.pad(table[classes, np.broadcast_to(right, shape)], MARGIN_MM)
-    padded = affine.copy()
-    padded[:3, 3] -= MARGIN_MM * np.diag(affine)[:3]
-    return LabelMap(subject="template", labels=_with_layers(labels), affine=padded)
+    labels = table[classes, np.broadcast_to(right, shape)]
+    box = ndimage.find_objects((labels > 0).astype(np.uint8))[0]
+    moved = affine.copy()
+    moved[:3, 3] = (affine @ [*(side.start - MARGIN_MM for side in box), 1])[:3]
+    return LabelMap(subject="template", labels=_with_layers(np.pad(labels[box], MARGIN_MM)), affine=moved)
 
 
 def _with_layers(labels: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -2,7 +2,7 @@
 
   brain-triage train --label-maps MAPS.npz --lesion-shapes FOLDER --out D --iterations 60000
   python -m pipelines.train ...    the same on a bare machine: torch, monai, nibabel, numpy, scipy, safetensors
-  ... --smoke                      two minutes on a CPU, from the shipped atlas alone when no label maps are given
+  ... --smoke                      minutes on a CPU, from the shipped atlas alone when no label maps are given
   ... --spacing 2 --widths 8 16 24 32 40 --shape 96 96 96 --subjects 5    a tiny network at 2 mm from 5 label maps
 
 Run it again with the same options and it goes on from its last checkpoint. D/network.safetensors is what
@@ -32,7 +32,9 @@ from triage.anatomy import N_CLASSES, STRUCTURES
 
 Watch = Callable[[Path], None]
 """Called with the folder of the training after every report."""
-SMOKE = {"spacing": 2.0, "widths": (8, 16, 24, 32, 40), "shape": (96, 96, 96), "iterations": 90, "every": 30}
+SMOKE = {
+    "spacing": 3.0, "widths": (8, 16, 24, 32, 40), "shape": (64, 64, 64), "iterations": 150, "every": 50, "checks": 4,
+}  # fmt: skip
 ATLAS_SUBJECTS = 6
 PICTURES = 3
 
