@@ -2,16 +2,8 @@ import importlib
 
 import pytest
 
-from models import predictive
-
 point = importlib.import_module("models.predictive.point")
 joint = importlib.import_module("models.predictive.joint")
-
-
-@pytest.fixture
-def nothing_held(monkeypatch):
-    """Every class of every voxel is sampled."""
-    monkeypatch.setattr(predictive, "HELD", 0.0)
 
 
 @pytest.fixture

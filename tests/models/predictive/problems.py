@@ -8,7 +8,7 @@ from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.posteriors.gaussian import GaussianPosterior
-from models.predictive import Predictive, augment, predict
+from models.predictive import HELD, Predictive, augment, predict
 
 C, F = 5, 4
 BRAIN = torch.tensor([False, False, True, True, True])
@@ -21,8 +21,8 @@ class Problem:
     samples: Tensor
     ratio: Tensor
 
-    def predict(self, law: GaussianPosterior | None = None, points: int = 2) -> Predictive:
-        return predict(self.features, self.mean, self.samples, self.ratio, BRAIN, law=law, points=points)
+    def predict(self, law: GaussianPosterior | None = None, points: int = 2, held: float = HELD) -> Predictive:
+        return predict(self.features, self.mean, self.samples, self.ratio, BRAIN, law=law, points=points, held=held)
 
 
 def problem(*, n: int = 60, samples: int = 6, scale: float = 1.0, spread: float = 0.4, seed: int = 0) -> Problem:

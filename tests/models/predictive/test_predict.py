@@ -16,32 +16,32 @@ from models.predictive import HELD, predict
 from .problems import BRAIN, C, entropy_of, probability, problem, under_each_sample
 
 
-@pytest.mark.usefixtures("nothing_held", "small_chunks")
+@pytest.mark.usefixtures("small_chunks")
 class TestNothingHeld:
     p = problem(samples=10)
     draws = under_each_sample(p)
 
     def test_labels_are_the_argmax_of_the_mean_probability(self):
-        labels = self.p.predict().labels.numpy()
+        labels = self.p.predict(held=0.0).labels.numpy()
 
         np.testing.assert_array_equal(labels, self.draws.mean(axis=0).argmax(axis=0))
 
     def test_entropy_is_that_of_the_mean_probability(self):
-        np.testing.assert_allclose(self.p.predict().entropy, entropy_of(self.draws.mean(axis=0)), atol=2e-5)
+        np.testing.assert_allclose(self.p.predict(held=0.0).entropy, entropy_of(self.draws.mean(axis=0)), atol=2e-5)
 
     def test_expected_entropy_is_the_mean_over_samples(self):
         expected = np.mean([entropy_of(d) for d in self.draws], axis=0)
 
-        np.testing.assert_allclose(self.p.predict().expected_entropy, expected, atol=2e-5)
+        np.testing.assert_allclose(self.p.predict(held=0.0).expected_entropy, expected, atol=2e-5)
 
     def test_volumes_are_the_sums_of_probability_under_each_sample(self):
-        np.testing.assert_allclose(self.p.predict().volumes, self.draws.sum(axis=(2, 3)), rtol=1e-4)
+        np.testing.assert_allclose(self.p.predict(held=0.0).volumes, self.draws.sum(axis=(2, 3)), rtol=1e-4)
 
     def test_pairwise_dice_is_the_soft_dice_averaged_over_all_pairs_of_samples_and_brain_classes(self):
         pairs = itertools.combinations(self.draws, 2)
         dice = [2 * (a[c] * b[c]).sum() / ((a[c] ** 2).sum() + (b[c] ** 2).sum()) for a, b in pairs for c in (2, 3, 4)]
 
-        assert self.p.predict().pairwise_dice == pytest.approx(np.mean(dice), abs=1e-5)
+        assert self.p.predict(held=0.0).pairwise_dice == pytest.approx(np.mean(dice), abs=1e-5)
 
 
 class TestSomeHeld:
