@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipelines.bench.case_scores import measure_scores
+from pipelines.bench.doubt_cases import NO_BRAIN, SHIPPED, measured
 from pipelines.bench.lesions import measure_lesions
 from pipelines.bench.other_tools import full_seconds, measure_tools, tissue_dice
 from pipelines.bench.page import Bench, Inputs, Results, kept, run
@@ -44,8 +44,15 @@ def measure(inputs: Inputs) -> Results:
         "tools": measure_tools(inputs, engine, oasis),
         "cpu_s": full_seconds(engine, oasis[0]),
         "lesions": measure_lesions(inputs, engine),
-        "cases": measure_scores(inputs, engine),
+        "cases": [case_row(row) for row in measured(inputs) if row.get("dice") and row["kind"] != NO_BRAIN],
     }
+
+
+def case_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A clean or damaged scan of the page of doubt: its score, the brain's mean entropy, beside its mean Dice."""
+    score = row["predictors"][SHIPPED]["entropy"]
+    dice_mean = float(np.mean([row["dice"][key] for key in GRADED]))
+    return {key: row[key] for key in ("case", "split", "kind", "level")} | {"score": score, "dice": dice_mean}
 
 
 def measure_scans(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ def bar_rows(results: Results) -> list[list[object]]:
         interval = f"{figure(low)} to {figure(high)}"
         rows.append(
             [
-                f"Spearman of the score with 1 - Dice, {text}",
+                f"Spearman of the case's score with 1 - Dice, {text}",
                 f"{len(cases)} cases",
                 figure(RHO, 2),
                 rho,
@@ -267,6 +267,9 @@ change between two visits, none of a single scan, so they are not counted here.
 
 {lesions}
 ## Does the score of a case know its Dice?
+
+The score here is the mean predictive entropy of the brain; scans and damaged copies are those of
+[the page of doubt](doubt.md), which compares other scores. The gate's own sum over all signals was not measured.
 
 ![Score against Dice](segmentation-score.png)
 

@@ -69,8 +69,7 @@ def draw_scores(cases: Rows, path: Path) -> None:
             axes.plot(
                 [r["dice"] for r in own], [r["score"] for r in own], "o", markersize=4, label=kind.replace("_", " ")
             )
-        axes.set_yscale("symlog", linthresh=1)
         axes.set_xlabel("mean Dice")
-        axes.set_ylabel("score of the case")
-        axes.set_title("What the gate sees of a segmentation's quality")
+        axes.set_ylabel("mean entropy of the brain, nats")
+        axes.set_title("What entropy tells of a segmentation's quality")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
