@@ -348,3 +348,21 @@ def test_evaluate_prints_the_dice_of_every_scan_and_keeps_all_figures(
     assert status == 0
     assert "| one | .875 |" in capsys.readouterr().out
     assert json.loads((tmp_path / "o.json").read_text())[0]["case"] == "one"
+
+
+def test_the_help_of_train_is_that_of_its_own_parser(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+
+    assert "--lesion-shapes" in capsys.readouterr().out
+
+
+def test_an_option_that_train_does_not_know_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--out", "x", "--speed", "9"]) == 1
+
+    assert "--speed" in capsys.readouterr().err
+
+
+def test_a_folder_that_holds_no_training_is_not_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["track", "import", str(tmp_path)]) == 1
+
+    assert "holds no training" in capsys.readouterr().err
