@@ -119,7 +119,7 @@ def measure(inputs: Inputs) -> Results:
         raise ValueError(f"the bundle {inputs.bundle} has no classifier: run pipelines.fit_classifier")
     folder = features_folder(inputs.cache / "classifier", model.trunk)
     fit = json.loads((inputs.bundle / files.METADATA).read_text())["brain_triage"]["findings_fit"]
-    synthetic = describe_cases(sorted(folder.glob("[0-9]*.npz")), head)
+    synthetic = describe_cases(sorted(folder.glob("[0-9]*.npz"))[: int(fit["cases"])], head)
     rows = [row_of(engine, *scan) for scan in scans(inputs, head, engine.runner, folder)]
     return {
         "bundle": f"{model.name} {model.version}",
