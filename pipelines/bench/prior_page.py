@@ -9,39 +9,36 @@ from pipelines.bench.page import Results, figure, table
 from pipelines.bench.prior_plots import plot_conflict, plot_networks, plot_worth
 from pipelines.bench.prior_rows import GROUPS, MEASURES, NAMES, Row, gain, of_group, unseen, usual, value
 from pipelines.bench.prior_text import (
+    AUTOMATIC,
     CONDITION,
     CONFLICT,
     FITTED,
+    GAINS,
     HEAD,
     NETWORKS,
     REGISTRATION,
-    REGISTRATION_END,
     WORTH,
 )
 from pipelines.metrics import auroc
 
 
 def write(results: Results, folder: Path) -> str:
-    """The page; saves prior-worth.png, prior-conflict.png and prior-networks.png."""
-    plot_worth(results["worth"], folder / "prior-worth.png")
-    plot_conflict(results["conflict"]["rows"], folder / "prior-conflict.png")
-    plot_networks(results["networks"], folder / "prior-networks.png")
-    parts = [
-        HEAD.format(bundle=results["bundle"]),
-        FITTED,
-        variants_table(results["variants"]["variants"]),
-        WORTH,
-        worth_table(results["worth"]),
-        gains_table(results["worth"]),
-        REGISTRATION,
-        registration_table(results["registered"]["rows"], results["label_maps"]["rows"]),
-        REGISTRATION_END,
-        CONFLICT,
-        conflict_table(results["conflict"]["rows"] + results["label_maps"]["rows"]),
-        NETWORKS,
-        networks_table(results["networks"]),
-    ]
-    return "\n".join(parts)
+    """The page, of the parts that were measured; saves prior-worth.png, prior-conflict.png and prior-networks.png."""
+    parts = {"": HEAD.format(bundle=results["bundle"])}
+    if found := results.get("variants"):
+        parts["variants"] = FITTED + variants_table(found["variants"]) + AUTOMATIC
+    if found := results.get("worth"):
+        plot_worth(found, folder / "prior-worth.png")
+        parts["worth"] = WORTH + worth_table(found) + GAINS + gains_table(found)
+    if found := results.get("registered"):
+        parts["registered"] = REGISTRATION + registration_table(found["rows"], results["label_maps"]["rows"])
+    if found := results.get("conflict"):
+        plot_conflict(found["rows"], folder / "prior-conflict.png")
+        parts["conflict"] = CONFLICT + conflict_table(found["rows"] + results["label_maps"]["rows"])
+    if found := results.get("networks"):
+        plot_networks(found, folder / "prior-networks.png")
+        parts["networks"] = NETWORKS + networks_table(found)
+    return "\n".join(parts.values())
 
 
 def variants_table(rows: Sequence[Row]) -> str:

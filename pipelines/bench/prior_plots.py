@@ -25,7 +25,7 @@ def plot_worth(worth: Results, path: Path) -> None:
             panel.axhline(0, color="#555555", linewidth=1)
             panel.set_xticks(range(len(worth)), [CONDITION[c].replace(", ", ",\n") for c in worth], fontsize=8)
             better = "up is better" if measure == "dice" else "down is better"
-            panel.set_title(f"Change of {NAMES[measure]} by the prior ({better})")
+            panel.set_title(f"Change of {NAMES[measure]}: {better}")
         axes[0].legend(fontsize=8)
 
 

@@ -10,38 +10,44 @@ HEAD = """# What anatomy is worth
 
 Bundle {bundle}. `python -m pipelines.bench.prior --cache out/bench` measures this page again; with `--rewrite` it is
 only written again. The network's weights have never seen a real scan. Two cores, no GPU.
+
+The rule is r(h) ~ q(h | healthy) (pi(h) / pi_train(h))^beta; lesion keeps the network's probability to the last bit,
+for any atlas, pose and exponent (`tests/models/priors/test_fusion.py`). Its coefficients are fitted together, as a
+convex problem (`models.priors.exponent`): 1/T, beta, and gamma in pi_train ~ frequency^gamma.
 """
 
 FITTED = """## What the likelihood is divided by
 
-The rule is r(h) ~ q(h | healthy) (pi(h) / pi_train(h))^beta. Its coefficients are fitted together, as a convex
-problem (`models.priors.exponent`): 1/T, beta, and gamma in pi_train ~ frequency^gamma. A network that was trained by
-the Dice loss counts every class alike, and the scans of the tune split say so: gamma goes to 0, the end of its range,
-for manual and for automatic labels, and the prior then wins several times as much as when the likelihood is divided
-by the frequencies of the label maps (gamma 1). Losses are means over subjects of -log p(label) among the brain's
-classes, each choice with its own temperature.
+A network that was trained by the Dice loss counts every class alike, whatever its size; one that was trained by
+cross-entropy has learnt the frequencies of the label maps. gamma, between 0 and 1, says which of the two a network is
+like. Losses are means over subjects of the tune split of -log p(label), nats a voxel among the brain's classes, each
+choice with its own temperature.
+
 """
 
-WORTH = """
+AUTOMATIC = """
 Automatic labels were made by another network at 2 mm; half of their border voxels are wrong at 1 mm, which asks for
-more temperature and more prior than is good for manual labels. The bundle takes the manual fit. A more blurred atlas
-wins less than a tenth of what the prior does; the bundle keeps the 2 mm of the registration error.
+more temperature and more prior than is good for manual labels. The bundle takes the fit to manual labels.
+"""
 
-## With and without the prior
+WORTH = """## With and without the prior
 
 Same scans, same cells (8,000 of each scan, from the brain and what was taken for it), the posterior's mean. Under
 each condition both have a temperature of their own, fitted on the two manually labelled tune scans damaged in the
 same way; beta and gamma are those of the clean tune scans. NLL (nats), Brier and ECE (top label, 15 bins) are among
 the brain's classes given that a voxel is healthy brain. The tune scans were fitted on; the others were not.
+
 """
 
-REGISTRATION = """
+GAINS = """
 What the prior changes on the scans that nothing was fitted on, with 95 % intervals over subjects (drawn again 2,000
-times); last, the beta that the tune scans damaged in this way would ask for, and what it would bring.
+times); last, the beta that the tune scans damaged in this way would ask for, and what it would change.
 
 ![Change of Dice and NLL by the prior](prior-worth.png)
 
-## The pose
+"""
+
+REGISTRATION = """## The pose
 
 Known affines: a turn of up to 15 degrees, up to 10 % along each axis, up to 15 mm, about the brain. The error is the
 mean over the brain of the distance between the pose of the moved head, taken back, and that of the head as it was.
@@ -51,30 +57,29 @@ preprocessing and network again.
 SimpleITK: centres of mass, rigid, affine; Mattes mutual information with the ICBM T1 inside its brain, 4 mm wider.
 The whole heads of IXI were given as they are: what is not brain is left out by the mask in MNI space alone. OASIS is
 stripped. Two judges: correlation with the ICBM T1 inside its brain, which is near to what SimpleITK maximises, and
-the mean log-probability of independent labels under the atlas, which is near to what the pose maximises.
+the mean log-probability of the scan's labels under the atlas, which is near to what the pose maximises, but from
+labels that it did not see.
+
 """
 
-REGISTRATION_END = ""
+CONFLICT = """## Conflict
 
-CONFLICT = """
-## Conflict
+conflict = log Z[atlas blurred over 15 mm] - log Z[atlas at the pose], over scans of the tune split and label maps, at
+the pose found and at 7 wrong ones: 30 mm off along each axis, upside down, turned by 90 degrees about each axis. Only
+with exponent 1 is Z a ratio of marginal likelihoods and the difference a log Bayes factor, so the conflict of the
+engine has exponent 1, whatever beta was fitted. The gap is between the worst right pose and the best wrong one.
 
-conflict = log Z[atlas blurred over 15 mm] - log Z[atlas at the pose], over 6 tune scans and 8 label maps, at the
-pose found and at 7 wrong ones (30 mm off along each axis, upside down, turned by 90 degrees about each axis). Only
-with exponent 1 is Z a ratio of marginal likelihoods and the difference a log Bayes factor, so the conflict has
-exponent 1 whatever beta was fitted; with it, wrong poses also lie further away, measured by the range of the right
-ones.
-"""
-
-NETWORKS = """
 ![Conflict of the pose found and of wrong poses](prior-conflict.png)
 
-## Few label maps
+"""
 
-Networks of 0.3 million parameters at 2 mm, trained on 1, 2, 5 or 20 label maps for 100 iterations each, which is
-about two minutes on one core: there was no GPU. They are far from the shipped network and from convergence, and one
-training each says nothing of the spread between trainings. Each has its own temperature, beta and gamma from the two
-manually labelled tune scans; the table shows the scans that nothing was fitted on.
+NETWORKS = """## Few label maps
+
+Networks of 0.3 million parameters at 2 mm, trained on the first so many of 20 label maps for 100 iterations each,
+which is about two minutes on one idle core: there was no GPU. They are far from the shipped network and from
+convergence, and one training each says nothing of the spread between trainings. Each has its own temperature, beta
+and gamma from the two manually labelled tune scans; the table shows the scans that nothing was fitted on.
 
 ![Dice and NLL by the number of label maps](prior-networks.png)
+
 """
