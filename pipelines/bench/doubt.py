@@ -3,14 +3,15 @@
 python -m pipelines.bench.doubt --data ../shared/data --cache CACHE
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from models.bundle import METADATA
 from pipelines.bench import saliency
-from pipelines.bench.doubt_cases import CLEAN, KINDS, NO_BRAIN, SCANS, Row, measured
+from pipelines.bench.doubt_cases import CLEAN, KINDS, LEVELS, NO_BRAIN, Row, measured
 from pipelines.bench.doubt_measures import (
     BAD_LOSS,
     MEASURES,
@@ -18,6 +19,7 @@ from pipelines.bench.doubt_measures import (
     labelled,
     of_row,
     rise,
+    share_of_limit,
     values,
     with_error,
 )
@@ -29,7 +31,8 @@ from pipelines.metrics import auroc, spearman
 from triage.gate.operating_point import FILE, read_operating_point
 
 LEVELS_PLOT, ERRORS_PLOT = "doubt-levels.png", "doubt-errors.png"
-LIMITED = ("feature_density", "prior_conflict")
+LIMITED = {"density": "feature_density", "conflict": "prior_conflict"}
+"""Name of a measure -> that of the gate's signal."""
 WITHOUT_BRAIN = (
     "entropy, softmax",
     "entropy, posterior",
@@ -45,7 +48,8 @@ def measure(inputs: Inputs) -> Results:
     bundle = load_engine(inputs.bundle).bundle
     return {
         "bundle": f"{bundle.name} {bundle.version}",
-        "limits": {name: (limits[name].typical, limits[name].limit) for name in LIMITED},
+        "posterior": json.loads((inputs.bundle / METADATA).read_text())["brain_triage"]["posterior"].replace("_", " "),
+        "limits": {name: (limits[name].typical, limits[name].limit) for name in LIMITED.values()},
         "rows": measured(inputs),
         "saliency": saliency.measure(inputs),
     }
@@ -60,15 +64,18 @@ def write(results: Results, folder: Path) -> str:
     refused = [row["case"] for row in results["rows"] if "refused" in row]
     return PAGE.format(
         bundle=results["bundle"],
-        scans=len(SCANS),
+        **_of_scans(rows),
+        levels=", ".join(map(str, LEVELS)),
         samples=SAMPLES,
+        posterior_name=results["posterior"],
+        crop=" x ".join(map(str, saliency.CROP)),
         bad_loss=BAD_LOSS,
         refused=", ".join(refused) or "none",
         agreement=_agreement(rows),
         rises=_rises(rows),
         nothing=_nothing(rows),
         saliency=_saliency(results["saliency"]),
-        **_told(rows),
+        **_told(rows, results["limits"]),
         verdict=_verdict(results["saliency"]),
     )
 
@@ -114,39 +121,51 @@ def _saliency(checks: Mapping[str, Results]) -> str:
     return table(["scan", "map", *saliency.STAGES, "image's edges", "entropy map"], lines)
 
 
-def _told(rows: Sequence[Row]) -> dict[str, str]:
-    """Numbers of the sentences."""
-    softmax, tempered = MEASURES["entropy, softmax"], MEASURES["entropy, softmax with temperature"]
-    posterior, information = MEASURES["entropy, posterior"], MEASURES["mutual information"]
+def _of_scans(rows: Sequence[Row]) -> dict[str, object]:
     clean = [row for row in rows if row["kind"] == CLEAN]
-    mean = {name: float(values(clean, doubt).mean()) for name, doubt in MEASURES.items()}
-    over = float(mean["entropy, posterior"] / mean["entropy, softmax with temperature"])
-    told: dict[str, Any] = {
+    splits = [row["split"] for row in clean]
+    return {"tests": splits.count("test"), "tunes": splits.count("tune"), "scans": ", ".join(r["case"] for r in clean)}
+
+
+def _told(rows: Sequence[Row], limits: Mapping[str, Sequence[float]]) -> dict[str, object]:
+    """Numbers of the sentences, named <kind of damage>_<measure>; at the worst level."""
+    clean = [row for row in rows if row["kind"] == CLEAN]
+    entropy = float(values(clean, MEASURES["entropy, posterior"]).mean())
+    tempered = float(values(clean, MEASURES["entropy, softmax with temperature"]).mean())
+    rising = {
+        "softmax": MEASURES["entropy, softmax"],
+        "posterior": MEASURES["entropy, posterior"],
+        "information": MEASURES["mutual information"],
+        "disagreement": MEASURES["disagreement of samples"],
+    }
+    shares = {signal: share_of_limit(name, limits[signal]) for name, signal in LIMITED.items()}
+    told: dict[str, object] = {
         "labelled": len(labelled(rows)),
         "failures": sum(row["failed"] for row in rows),
-        "over_softmax": f"{100 * (over - 1):.1f}",
-        "share_information": f"{100 * mean['mutual information'] / mean['entropy, posterior']:.1f}",
+        "over_softmax": f"{100 * (entropy / tempered - 1):.1f}",
+        "share_information": f"{100 * values(clean, MEASURES['mutual information']).mean() / entropy:.1f}",
+        "clean_error": f"{values(clean, of_row('error')).mean():.2f}",
     }
     for kind in KINDS:
-        error = at_level(rows, kind, 5, of_row("error"))
-        told[f"{kind}_error"] = f"{error.mean():.2f}"
-        for name, doubt in {"softmax": softmax, "tempered": tempered, "posterior": posterior}.items():
-            told[f"{kind}_{name}"] = f"{rise(rows, kind, doubt):.2f}"
-        told[f"{kind}_information"] = f"{rise(rows, kind, information):.2f}"
-        told[f"{kind}_density"] = f"{rise(rows, kind, MEASURES['feature density']):.1f}"
-    return told | {"clean_error": f"{values(clean, of_row('error')).mean():.2f}"}
+        told[f"{kind}_error"] = f"{at_level(rows, kind, LEVELS[-1], of_row('error')).mean():.2f}"
+        told |= {f"{kind}_{name}": f"{rise(rows, kind, doubt):.2f}" for name, doubt in rising.items()}
+        told |= {f"{kind}_{n}": f"{at_level(rows, kind, LEVELS[-1], share).mean():.1f}" for n, share in shares.items()}
+    return told
 
 
 def _verdict(checks: Mapping[str, Results]) -> str:
-    """The last sentences of the page, by the worst of the maps."""
-
-    def worst(of: Callable[[Results, str], float]) -> float:
-        return max(abs(of(check, name)) for check in checks.values() for name in check["edges"])
-
+    """The last sentences of the page."""
+    found = list(checks.values())
+    last, deep = (
+        list(saliency.STAGES)[-1],
+        [v for check in found for v in check["stages"][saliency.ALL_BUT_FIRST].values()],
+    )
+    entropy = [value for check in found for value in check["entropy"].values()]
     return verdict(
-        left=worst(lambda check, name: float(check["stages"]["all"][name])),
-        backward=float(np.mean([check["backward_over_forward"] for check in checks.values()])),
-        with_entropy=worst(lambda check, name: float(check["entropy"][name])),
+        left={name: max(abs(check["stages"][last][name]) for check in found) for name in found[0]["edges"]},
+        deep=(min(deep), max(deep)),
+        entropy=(min(entropy), max(entropy)),
+        cost=float(np.mean([check["backward_over_forward"] for check in found])),
     )
 
 

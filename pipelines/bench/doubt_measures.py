@@ -28,7 +28,7 @@ def of_row(name: str) -> Measure:
 def share_of_limit(name: str, limit: Sequence[float]) -> Measure:
     """What a measure adds to the gate's score: 0 at what is typical, 1 at what sends a case to a human by itself."""
     typical, highest = limit
-    return lambda row: max(0.0, (_number(row[name]) - typical) / (highest - typical))
+    return lambda row: float(np.maximum(0.0, (_number(row[name]) - typical) / (highest - typical)))
 
 
 MEASURES: Mapping[str, Measure] = {

@@ -39,6 +39,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "all": ("trunk.encoder",),
 }
 """From the output to the input; each stage is made random on top of those before it."""
+ALL_BUT_FIRST = "decoder and deep encoder"
 
 
 def gradient(net: SegmentationNet, image: Tensor, brain: Tensor) -> Tensor:

@@ -82,3 +82,4 @@ def test_the_share_of_the_limit_is_what_the_gate_adds_up() -> None:
     share = share_of_limit("density", (1.2, 2.2))
 
     assert [share(a_row(density=d)) for d in (0.5, 1.2, 1.7, 3.2)] == pytest.approx([0, 0, 0.5, 2])
+    assert math.isnan(share(a_row(density=None)))
