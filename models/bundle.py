@@ -46,8 +46,8 @@ class Bundle:
 
     training_prior: (C - 1,) classes of healthy tissue as the likelihood expects them: their frequencies in training to
     the fitted exponent gamma, see `models.priors.exponent`.
-    method: the posterior's row of POSTERIORS. beta: exponent of the prior ratio. The posterior is already divided by the
-    temperature; a state without a mean is that of the network's own head.
+    method: the posterior's row of POSTERIORS. beta: exponent of the prior ratio. The posterior is already divided by
+    the temperature; a state without a mean is that of the network's own head.
     findings: keys of the classifier's classes; none without a classifier.
     members: other networks of the same task, with what they share with this one; their heads, too, are divided.
     """

@@ -122,4 +122,5 @@ def test_without_a_brain_the_descriptors_are_not_all_numbers() -> None:
 
 
 def test_the_step_is_that_of_every_second_cell() -> None:
-    assert STEP_MM == 4 and CELL_ML == pytest.approx(0.064)
+    assert STEP_MM == 4
+    assert pytest.approx(0.064) == CELL_ML
