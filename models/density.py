@@ -32,7 +32,7 @@ def pool(features: Tensor, probability: Tensor, groups: Sequence[Sequence[int]])
 
 def fit_density(pooled: NDArray[np.float64]) -> FeatureDensity:
     """pooled: (n, D). Covariance by Ledoit and Wolf 2004, J. Multivariate Anal. 88(2), eq. 14 (scikit-learn)."""
-    from sklearn.covariance import LedoitWolf  # type: ignore[import-untyped]
+    from sklearn.covariance import LedoitWolf
 
     fit = LedoitWolf().fit(pooled)
     whitening = np.linalg.cholesky(np.asarray(fit.precision_)).T

@@ -26,8 +26,8 @@ FREESURFER = {
 CLASS_BY_NAME = {
     r"^CSF|Optic": 1, r"Cerebral-Cortex": 2, r"Cerebral-White|vessel|^CC_": 3,
     r"Thalamus|Caudate|Putamen|Pallidum|Accumbens": 4, r"Hippocampus|Amygdala": 5,
-    r"Lateral-Ventricle|Inf-Lat|choroid": 6, r"(3rd|4th|5th)-Ventricle": 7, r"Cerebellum-Cortex": 8, r"Cerebellum-White": 9, r"Brain-Stem|VentralDC": 10,
-    r"Lesion|hypointensities": 11,
+    r"Lateral-Ventricle|Inf-Lat|choroid": 6, r"(3rd|4th|5th)-Ventricle": 7, r"Cerebellum-Cortex": 8,
+    r"Cerebellum-White": 9, r"Brain-Stem|VentralDC": 10, r"Lesion|hypointensities": 11,
 }  # fmt: skip
 
 
