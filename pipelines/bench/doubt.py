@@ -15,6 +15,7 @@ from pipelines.bench.doubt_cases import CLEAN, KINDS, LEVELS, NO_BRAIN, Row, mea
 from pipelines.bench.doubt_measures import (
     BAD_LOSS,
     MEASURES,
+    Measure,
     at_level,
     labelled,
     of_row,
@@ -22,9 +23,10 @@ from pipelines.bench.doubt_measures import (
     share_of_limit,
     values,
     with_error,
+    within_scans,
 )
 from pipelines.bench.doubt_plots import TITLES, draw_errors, draw_levels
-from pipelines.bench.doubt_text import PAGE, verdict
+from pipelines.bench.doubt_text import PAGE, verdict, wrapped
 from pipelines.bench.page import Bench, Inputs, Results, run, table
 from pipelines.engine import SAMPLES, load_engine
 from pipelines.metrics import auroc, spearman
@@ -62,21 +64,23 @@ def write(results: Results, folder: Path) -> str:
     draw_levels(rows, results["limits"], folder / LEVELS_PLOT)
     draw_errors(rows, folder / ERRORS_PLOT)
     refused = [row["case"] for row in results["rows"] if "refused" in row]
-    return PAGE.format(
-        bundle=results["bundle"],
-        **_of_scans(rows),
-        levels=", ".join(map(str, LEVELS)),
-        samples=SAMPLES,
-        posterior_name=results["posterior"],
-        crop=" x ".join(map(str, saliency.CROP)),
-        bad_loss=BAD_LOSS,
-        refused=", ".join(refused) or "none",
-        agreement=_agreement(rows),
-        rises=_rises(rows),
-        nothing=_nothing(rows),
-        saliency=_saliency(results["saliency"]),
-        **_told(rows, results["limits"]),
-        verdict=_verdict(results["saliency"]),
+    return wrapped(
+        PAGE.format(
+            bundle=results["bundle"],
+            **_of_scans(rows),
+            levels=", ".join(map(str, LEVELS)),
+            samples=SAMPLES,
+            posterior_name=results["posterior"],
+            crop=" x ".join(map(str, saliency.CROP)),
+            bad_loss=BAD_LOSS,
+            refused=", ".join(refused) or "none",
+            agreement=_agreement(rows),
+            rises=_rises(rows),
+            nothing=_nothing(rows),
+            saliency=_saliency(results["saliency"]),
+            **_told(rows, results["limits"]),
+            verdict=_verdict(results["saliency"]),
+        )
     )
 
 
@@ -88,8 +92,8 @@ def _agreement(rows: Sequence[Row]) -> str:
     for name, doubt in MEASURES.items():
         groups = [labelled(rows, kind) for kind in (*KINDS, None)]
         line = [spearman(values(group, doubt), values(group, of_row("error"))) for group in groups]
-        lines.append([name, *line, auroc(values(seen, doubt), failed)])
-    return table(["Spearman with the error", *TITLES.values(), "all", "AUROC, failure"], lines)
+        lines.append([name, *line, within_scans(seen, doubt), auroc(values(seen, doubt), failed)])
+    return table(["Spearman with the error", *TITLES.values(), "all", "within a scan", "AUROC, failure"], lines)
 
 
 def _rises(rows: Sequence[Row]) -> str:
@@ -130,20 +134,27 @@ def _of_scans(rows: Sequence[Row]) -> dict[str, object]:
 def _told(rows: Sequence[Row], limits: Mapping[str, Sequence[float]]) -> dict[str, object]:
     """Numbers of the sentences, named <kind of damage>_<measure>; at the worst level."""
     clean = [row for row in rows if row["kind"] == CLEAN]
-    entropy = float(values(clean, MEASURES["entropy, posterior"]).mean())
+    seen, nothing = labelled(rows), [row for row in rows if row["kind"] == NO_BRAIN]
+    softmax, posterior = MEASURES["entropy, softmax"], MEASURES["entropy, posterior"]
+    conflict = MEASURES["conflict with anatomy"]
+    entropy = float(values(clean, posterior).mean())
     tempered = float(values(clean, MEASURES["entropy, softmax with temperature"]).mean())
     rising = {
-        "softmax": MEASURES["entropy, softmax"],
-        "posterior": MEASURES["entropy, posterior"],
+        "softmax": softmax,
+        "posterior": posterior,
         "information": MEASURES["mutual information"],
         "disagreement": MEASURES["disagreement of samples"],
     }
     shares = {signal: share_of_limit(name, limits[signal]) for name, signal in LIMITED.items()}
     told: dict[str, object] = {
-        "labelled": len(labelled(rows)),
+        "labelled": len(seen),
         "failures": sum(row["failed"] for row in rows),
         "over_softmax": f"{100 * (entropy / tempered - 1):.1f}",
         "share_information": f"{100 * values(clean, MEASURES['mutual information']).mean() / entropy:.1f}",
+        "no_brain_softmax": _range(nothing, softmax, values(clean, softmax).mean()),
+        "no_brain_posterior": _range(nothing, posterior, values(clean, posterior).mean()),
+        "conflict_rho": f"{spearman(values(seen, conflict), values(seen, of_row('error'))):.2f}",
+        "conflict_auroc": f"{auroc(values(seen, conflict), np.array([row['failed'] for row in seen])):.2f}",
         "clean_error": f"{values(clean, of_row('error')).mean():.2f}",
     }
     for kind in KINDS:
@@ -151,6 +162,11 @@ def _told(rows: Sequence[Row], limits: Mapping[str, Sequence[float]]) -> dict[st
         told |= {f"{kind}_{name}": f"{rise(rows, kind, doubt):.2f}" for name, doubt in rising.items()}
         told |= {f"{kind}_{n}": f"{at_level(rows, kind, LEVELS[-1], share).mean():.1f}" for n, share in shares.items()}
     return told
+
+
+def _range(rows: Sequence[Row], measure: Measure, unit: float) -> str:
+    found = values(rows, measure) / unit
+    return f"{found.min():.1f} to {found.max():.1f}"
 
 
 def _verdict(checks: Mapping[str, Results]) -> str:

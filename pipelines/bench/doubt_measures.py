@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.bench.doubt_cases import CLEAN, SHIPPED, Row
+from pipelines.metrics import spearman
 
 Measure = Callable[[Row], float]
 
@@ -69,6 +70,12 @@ def at_level(rows: Sequence[Row], kind: str, level: int, measure: Measure) -> ND
 def rise(rows: Sequence[Row], kind: str, measure: Measure, level: int = 5) -> float:
     """Mean over scans at a level of damage, over the mean at none."""
     return float(at_level(rows, kind, level, measure).mean() / at_level(rows, kind, 0, measure).mean())
+
+
+def within_scans(rows: Sequence[Row], measure: Measure) -> float:
+    """Spearman's correlation with the error over one scan and its damaged copies, mean over scans."""
+    scans = [[row for row in rows if row["case"] == case] for case in dict.fromkeys(row["case"] for row in rows)]
+    return float(np.mean([spearman(values(one, measure), values(one, of_row("error"))) for one in scans]))
 
 
 def _error(row: Row) -> float:

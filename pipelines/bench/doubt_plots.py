@@ -76,13 +76,15 @@ def draw_errors(rows: Sequence[Row], path: Path) -> None:
     """Each measure of doubt against the error, a point a scan."""
     seen = labelled(rows)
     error = values(seen, of_row("error"))
-    with plot(path, columns=4, rows=2, inches=(11.5, 5.6)) as axes:
+    with plot(path, columns=4, rows=2, inches=(11.5, 6.0)) as axes:
         for ax, (name, measure) in zip(axes.ravel(), MEASURES.items(), strict=True):
             found = values(seen, measure)
             for kind, colour in KIND_COLOURS.items():
                 here = np.array([row["kind"] == kind for row in seen])
-                ax.scatter(error[here], found[here], 16, colour, label=TITLES.get(kind, kind), alpha=0.85, linewidths=0)
-            ax.set_title(f"{name}: {spearman(found, error):.2f}", fontsize=9)
+                ax.scatter(
+                    error[here], found[here], 16, colour, label=TITLES.get(kind, "Undamaged"), alpha=0.85, linewidths=0
+                )
+            ax.set_title(f"{name}\n$\\rho$ = {spearman(found, error):.2f}", fontsize=9)
         for ax in axes[1]:
             ax.set_xlabel(ROWS[0])
         axes[0, 0].legend(fontsize=7, handletextpad=0.2)
@@ -117,7 +119,7 @@ def _share_y(axes: "NDArray[Any]") -> None:
     """The same vertical axis for all of a row."""
     highest = max(ax.get_ylim()[1] for ax in axes)
     for ax in axes:
-        ax.set_ylim(0, highest)
+        ax.set_ylim(0, 1.04 * highest)
         ax.tick_params(labelleft=ax is axes[0])
 
 

@@ -1,5 +1,6 @@
 """What the page on doubt says."""
 
+import textwrap
 from collections.abc import Mapping
 
 PAGE = """# Does it know what it does not know?
@@ -9,8 +10,9 @@ Here inputs are moved away from training step by step ({tests} scans of the test
 split, {scans}; four kinds of damage, levels {levels} of 5, see `pipelines.degrade`), and replaced by what is no
 brain at all. Model: {bundle}. Entropies and mutual information are means over what is called brain, on one voxel of
 eight. *Softmax* is the mean head; *with temperature* the same divided by the fitted temperature; *posterior* the
-mean of {samples} heads drawn from the posterior, {posterior_name}; *and prior* is what the product uses. Error is 1
-- mean Dice over eight structures. The first scan and the last are stripped and have manual labels, the other is a
+mean of {samples} heads drawn from the posterior, {posterior_name}; *and prior* is what the product uses. Error is
+one minus the mean Dice over eight structures. The first scan and the last are stripped and have manual labels, the
+other is a
 whole head with automatic ones.
 
 ![Error, entropy, mutual information, and density and conflict, against the level of damage](doubt-levels.png)
@@ -38,9 +40,11 @@ signal alone.
   {contrast_inversion_information} times that of undamaged scans; with missing slices conflict with anatomy is
   {missing_slices_prior_conflict} times that way. Motion is seen least: density {motion_feature_density}, conflict
   {motion_prior_conflict}, of 1 that would send it to a human.
+- **Anatomy ranks harm best**: the conflict's correlation with the error is {conflict_rho}, its AUROC for failure
+  {conflict_auroc}. It needs no doubt of the network's own: it asks whether what was segmented can be a head at all.
 - **Samples of the head agree the more, the worse the scan**: their disagreement (1 - soft Dice of pairs) is
   {motion_disagreement} times that of undamaged scans at level 5 of motion, {noise_disagreement} times for noise.
-  Soft Dice of vague maps is high; it is no signal of harm here.
+  Vague maps overlap well with one another; it is no signal of harm here.
 
 A block of missing slices (8 mm and more of zeros) cuts the head in two for the preprocessing, which then keeps the
 larger part: the error is that of a brain half lost, and anatomy notices. What an ensemble that differs in more than
@@ -56,13 +60,17 @@ Conflict is left out there: its zero is arbitrary.
 Spearman's correlation with the error, over the undamaged scans with one kind of damage, and over all {labelled};
 and the area under the ROC curve for failure, which is a mean Dice more than {bad_loss} below that of the same scan
 undamaged ({failures} of {labelled}). The rows of a scan are not independent, so small differences mean nothing.
+*Within a scan* is the correlation over one scan and its damaged copies, mean over scans: undamaged scans differ in
+entropy among themselves by more than mild damage adds.
 
 {agreement}
 
 ## What is no brain
 
 {nothing}
-Refused by the preprocessing: {refused}. Conflict above 0 says that a brain at this pose explains the image worse
+Entropy is {no_brain_softmax} times that of the scans for the softmax and {no_brain_posterior} times for the
+posterior: neither is sure of itself. Refused by the preprocessing: {refused}. Conflict above 0 says that a brain at
+this pose explains the image worse
 than a brain anywhere.
 
 ## Would a saliency map tell the truth?
@@ -91,8 +99,27 @@ def verdict(left: Mapping[str, float], deep: tuple[float, float], entropy: tuple
         f"With all weights random at most {SANE} may be left. Passed: {', '.join(passed) or 'none'}. "
         f"Failed: {', '.join(failed) or 'none'}. "
         f"With all but the first encoder blocks random the maps still agree by {deep[0]:.2f} to {deep[1]:.2f}: they "
-        f"hang on the first layers more than on what the depths have learnt. Their agreement with the map of entropy is "
-        f"{entropy[0]:.2f} to {entropy[1]:.2f}, so they do not point at where the doubt is; and a gradient takes "
+        f"hang on the first layers more than on what the depths have learnt. Their agreement with the map of entropy "
+        f"is {entropy[0]:.2f} to {entropy[1]:.2f}, so they do not point at where the doubt is; and a gradient takes "
         f"{cost:.1f} times a forward pass more, on eager torch, than which OpenVINO is faster. "
         "The product has no saliency map: it shows the entropy itself."
     )
+
+
+def wrapped(page: str, width: int = 118) -> str:
+    """The page with its paragraphs and list items filled again, after numbers were put in."""
+    blocks = []
+    for block in page.split("\n\n"):
+        if block.startswith(("|", "#", "!")):
+            blocks.append(block)
+        else:
+            items = [item.replace("\n", " ") for item in ("\n" + block.strip()).split("\n- ")]
+            first, *others = (" ".join(item.split()) for item in items)
+            lines = [*([first] if first else []), *(f"- {item}" for item in others)]
+            blocks.append("\n".join(_filled(line, width) for line in lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _filled(line: str, width: int) -> str:
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

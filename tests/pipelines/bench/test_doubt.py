@@ -16,7 +16,9 @@ from pipelines.bench.doubt_measures import (
     rise,
     share_of_limit,
     with_error,
+    within_scans,
 )
+from pipelines.bench.doubt_text import SANE, verdict, wrapped
 
 
 def a_row(
@@ -83,3 +85,27 @@ def test_the_share_of_the_limit_is_what_the_gate_adds_up() -> None:
 
     assert [share(a_row(density=d)) for d in (0.5, 1.2, 1.7, 3.2)] == pytest.approx([0, 0, 0.5, 2])
     assert math.isnan(share(a_row(density=None)))
+
+
+def test_within_a_scan_only_its_own_copies_are_compared() -> None:
+    """Between the scans the measure falls with the error, within each it rises."""
+    rows = [
+        a_row("noise", level, dice=base - 0.1 * level, case=case, density=level + 10 * base)
+        for case, base in (("one", 0.9), ("another", 0.5))
+        for level in (0, 1, 2)
+    ]
+    judged = [row | {"error": 1 - float(np.mean(list(row["dice"].values())))} for row in rows]
+
+    assert within_scans(judged, of_row("density")) == pytest.approx(1)
+
+
+def test_paragraphs_are_filled_again_and_tables_and_lists_are_left_as_such() -> None:
+    page = "# Title\n\nOne\ntwo.\n\n- first\n  item\n- second\n\n| a | b |\n| --- | --- |"
+
+    assert wrapped(page, 20) == "# Title\n\nOne two.\n\n- first item\n- second\n\n| a | b |\n| --- | --- |\n"
+
+
+def test_a_map_that_random_weights_leave_alike_fails_the_check() -> None:
+    text = verdict({"honest": SANE, "edges": SANE + 0.3}, (0.1, 0.2), (0.3, 0.4), 2.0)
+
+    assert "Passed: honest. Failed: edges (0.50 left)." in text
