@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from models.posteriors.gaussian import GaussianPosterior
-from models.predictive.draws import from_gaussian, from_heads
+from models.predictive.draws import from_gaussian, from_heads, with_moments
 from models.predictive.joint import joint
 from models.predictive.layout import augment, unfold
 from models.predictive.moved import move
 from models.predictive.point import point
 from models.predictive.rule import DENSE_CELLS, cell_probability, fused
 
-__all__ = ["DENSE_CELLS", "Predictive", "augment", "cell_probability", "fused", "predict", "unfold"]
+__all__ = ["DENSE_CELLS", "Predictive", "augment", "cell_probability", "fused", "predict", "unfold", "with_moments"]
 
 POINTS = 2
 """Quasi-random points a voxel, for each class in play."""

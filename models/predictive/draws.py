@@ -27,6 +27,11 @@ def from_heads(mean: Tensor, samples: Tensor) -> Draw:
     return draw
 
 
+def with_moments(mean: Tensor, samples: Tensor) -> GaussianPosterior:
+    """The Gaussian around the mean head with the covariance of the samples: what 10,000 more of them would be like."""
+    return GaussianPosterior(mean=mean, sd=torch.zeros_like(mean), directions=(samples - mean) / len(samples) ** 0.5)
+
+
 def from_gaussian(posterior: GaussianPosterior, points: int, *, seed: int) -> Draw:
     """Quasi-random points in the logits of each voxel, which are jointly Gaussian there: `points` a class in play, or
     more, up to a power of two.

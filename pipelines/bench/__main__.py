@@ -1,10 +1,11 @@
 """Every page: `make bench`, or `python -m pipelines.bench`. One page alone: `python -m pipelines.bench.<name>`."""
 
-from pipelines.bench import classification, cost, doubt, last_block, posteriors, segmentation
+from pipelines.bench import classification, cost, doubt, last_block, posteriors, predictive, segmentation
 from pipelines.bench.page import Bench, run
 
 BENCHES: tuple[Bench, ...] = (
     cost.BENCH,
+    predictive.BENCH,
     segmentation.BENCH,
     posteriors.BENCH,
     doubt.BENCH,

@@ -1,5 +1,7 @@
 """Quasi-Monte-Carlo in the logits against closed forms and against heads drawn at random."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.network import SUBVOXELS
 from models.posteriors.gaussian import GaussianPosterior
-from models.predictive.draws import cholesky, from_gaussian, from_heads, normal_points
+from models.predictive.draws import cholesky, from_gaussian, from_heads, normal_points, with_moments
 from models.priors.fusion import fuse
 
 from .problems import C, F, entropy_of, problem
@@ -88,3 +90,16 @@ def test_the_maps_of_a_gaussian_are_those_of_ten_thousand_heads_drawn_at_random(
     assert np.sqrt(np.mean((found.entropy.numpy() - entropy_of(total)) ** 2)) < 4e-3
     assert np.sqrt(np.mean((found.expected_entropy.numpy() - within) ** 2)) < 4e-3
     assert found.labels.numpy().tolist() == total.argmax(axis=0).tolist()
+
+
+def test_the_gaussian_with_the_moments_of_samples_gives_maps_near_theirs():
+    p = problem(n=50, samples=30, spread=0.2)
+    p = replace(p, samples=torch.cat([p.samples, 2 * p.mean - p.samples]))
+
+    heads, gaussian = p.predict(held=0.0), p.predict(law=with_moments(p.mean, p.samples), points=4, held=0.0)
+
+    information = heads.entropy - heads.expected_entropy
+    assert float((heads.entropy - gaussian.entropy).abs().mean()) < 0.1 * float(information.mean())
+    torch.testing.assert_close(
+        (gaussian.entropy - gaussian.expected_entropy).mean(), information.mean(), rtol=0.1, atol=0
+    )
