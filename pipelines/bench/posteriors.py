@@ -108,7 +108,8 @@ lies around it, through the same anatomical prior, with 32 samples. Sulcal CSF c
 - SD: median over weights, and over logits, of the marginal SD over that of `{reference}`, Hamiltonian Monte Carlo over
   the same head. TV: mean total variation a voxel between the two predictives, without the prior. Both on cells of one
   scan, by 256 draws of each.
-- cost: time of a prediction, network included, over that of the same prediction without samples, measured in turns.
+- cost: CPU time of a prediction, network included, over that of one pass without samples, once each on a busy machine;
+  [the page of the predictive](predictive.md) measures the shipped one with care.
 
 ## What differs beyond chance
 
