@@ -255,8 +255,8 @@ hippocampus); calibration and AUROC in the brain also need labels that draw sulc
 On the same OASIS scans, tissues only; in brackets this network on the scans that the tool ran on. CPU seconds are of
 one process over all its threads; this network's contain all from the scanner's volume back to it. The last column but
 one joins grey matter and CSF within the manual brain, where it no longer matters to whom sulcal CSF belongs. The
-others need a skull-stripped image and name no structures. What takes long ({passes} naive passes, Atropos) ran on fewer
-scans.
+others need a skull-stripped image and name no structures. What takes long ran on fewer
+scans; of the {passes} naive passes one was timed and none was graded.
 
 {tools}
 ## Lesions
