@@ -69,6 +69,8 @@ def step(training: Training, image: Tensor, classes: Tensor, loss: Loss, schedul
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             logits = training.net(image)
         value = loss(logits, classes)
+        if not math.isfinite(value.item()):
+            raise ArithmeticError(f"The loss of iteration {training.iteration} is {value.item()}; nothing was changed.")
         value.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(training.net.parameters(), schedule.clip)
     training.optimiser.step()

@@ -34,6 +34,7 @@ Watch = Callable[[Path], None]
 """Called with the folder of the training after every report."""
 SMOKE = {
     "spacing": 3.0, "widths": (8, 16, 24, 32, 40), "shape": (64, 64, 64), "iterations": 150, "every": 50, "checks": 4,
+    "learning_rate": 4e-3,
 }  # fmt: skip
 ATLAS_SUBJECTS = 6
 PICTURES = 3
@@ -148,7 +149,12 @@ def check(training: Training, examples: Examples) -> tuple[dict[str, float], NDA
 
 
 def _begun(options: Options, weights: dict[str, Tensor] | None, device: str) -> tuple[Training, Schedule]:
-    schedule = Schedule(iterations=options.iterations, seed=options.seed, learning_rate=options.learning_rate)
+    schedule = Schedule(
+        iterations=options.iterations,
+        seed=options.seed,
+        learning_rate=options.learning_rate,
+        warm_up=min(100, 1 + options.iterations // 10),
+    )
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
         net = SegmentationNet(N_CLASSES, options.widths)

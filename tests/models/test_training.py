@@ -127,6 +127,16 @@ def test_a_gradient_that_is_too_long_is_cut_to_the_clip():
     assert norm == pytest.approx(SCHEDULE.clip, rel=1e-4)
 
 
+def test_a_loss_that_is_not_a_number_stops_the_training_before_it_ruins_the_weights():
+    training = begin(net(), SCHEDULE)
+    before = training.net[0].weight.detach().clone()
+
+    with pytest.raises(ArithmeticError, match="iteration 0 is nan"):
+        step(training, *example(0), lambda logits, classes: math.nan * LOSS(logits, classes), SCHEDULE)
+    assert torch.equal(training.net[0].weight, before)
+    assert training.iteration == 0
+
+
 def test_the_learning_rate_warms_up_and_falls_along_a_cosine_to_its_floor():
     schedule = Schedule(iterations=1000, warm_up=10, learning_rate=1.0, floor=0.1)
 
