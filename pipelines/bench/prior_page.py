@@ -25,16 +25,17 @@ from pipelines.metrics import auroc
 def write(results: Results, folder: Path) -> str:
     """The page, of the parts that were measured; saves prior-worth.png, prior-conflict.png and prior-networks.png."""
     parts = {"": HEAD.format(bundle=results["bundle"])}
+    maps = results.get("label_maps", {"rows": []})["rows"]
     if found := results.get("variants"):
         parts["variants"] = FITTED + variants_table(found["variants"]) + AUTOMATIC
     if found := results.get("worth"):
         plot_worth(found, folder / "prior-worth.png")
         parts["worth"] = WORTH + worth_table(found) + GAINS + gains_table(found)
     if found := results.get("registered"):
-        parts["registered"] = REGISTRATION + registration_table(found["rows"], results["label_maps"]["rows"])
+        parts["registered"] = REGISTRATION + registration_table(found["rows"], maps)
     if found := results.get("conflict"):
         plot_conflict(found["rows"], folder / "prior-conflict.png")
-        parts["conflict"] = CONFLICT + conflict_table(found["rows"] + results["label_maps"]["rows"])
+        parts["conflict"] = CONFLICT + conflict_table(found["rows"] + maps)
     if found := results.get("networks"):
         plot_networks(found, folder / "prior-networks.png")
         parts["networks"] = NETWORKS + networks_table(found)
@@ -86,7 +87,7 @@ def registration_table(scans: Sequence[Row], maps: Sequence[Row]) -> str:
         "labels under the atlas, nats: pose, SimpleITK",
     ]  # fmt: skip
     rows = []
-    for name, some in groups.items():
+    for name, some in ((name, some) for name, some in groups.items() if some):
         errors = [row["error_mm"] for row in some]
         cells = [f"{name} ({len(some)})", f"{figure(float(np.median(errors)), 2)} ({figure(max(errors), 2)})"]
         if "apart_mm" in some[0]:
