@@ -40,7 +40,7 @@ class Head:
         return torch.where(self.part > 0, LESION, self.tissue)
 
     def moved(self, points: Tensor) -> "Head":
-        """The same head with other points of it in the voxels, before any lesion is painted."""
+        """The same head with other points of it in the voxels; what is painted stays where it is in the image."""
         labels = _labels_at(self.source, points)
         return replace(self, points=points, labels=labels, tissue=look_up(labels, CLASS_OF, 0).to(torch.uint8))
 
