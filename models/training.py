@@ -1,7 +1,7 @@
 """Training that can be killed at any moment and goes on as if nothing had happened.
 
 Every random number of iteration i comes from (seed, i), and a checkpoint is all that one iteration hands to the next:
-on a CPU a run that was killed and resumed ends with the same weights to the last bit. No pickle is written or read.
+on a CPU a run that was killed and resumed ends with the same weights to the last bit. Nothing is pickled.
 """
 
 import json
