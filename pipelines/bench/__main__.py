@@ -1,6 +1,6 @@
 """Every page: `make bench`, or `python -m pipelines.bench`. One page alone: `python -m pipelines.bench.<name>`."""
 
-from pipelines.bench import classification, cost, doubt, last_block, posteriors, predictive, segmentation
+from pipelines.bench import classification, cost, doubt, last_block, posteriors, predictive, prior, segmentation
 from pipelines.bench.page import Bench, run
 
 BENCHES: tuple[Bench, ...] = (
@@ -11,6 +11,7 @@ BENCHES: tuple[Bench, ...] = (
     doubt.BENCH,
     classification.BENCH,
     last_block.BENCH,
+    prior.BENCH,
 )
 """In the order in which they are made. A new page is a module with a BENCH, and a row here."""
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.bench.page import Results, figure, table
 from pipelines.bench.prior_plots import plot_conflict, plot_networks, plot_worth
-from pipelines.bench.prior_rows import GROUPS, MEASURES, NAMES, Row, gain, of_group, unseen, usual, value
+from pipelines.bench.prior_rows import GROUPS, MEASURES, NAMES, UNSEEN, Row, gain, of_group, unseen, usual, value
 from pipelines.bench.prior_text import (
     AUTOMATIC,
     CONDITION,
@@ -118,12 +118,13 @@ def conflict_table(rows: Sequence[Row]) -> str:
 
 def networks_table(networks: Results) -> str:
     """Means over the scans that nothing was fitted on, by the number of label maps."""
-    header = ["label maps", *(f"{NAMES[m]} without, with" for m in MEASURES), "change of Dice", "beta"]
+    header = ["label maps", "scans", *(f"{NAMES[m]} without, with" for m in MEASURES), "beta"]
     rows = []
     for n, found in networks.items():
-        none, prior = (unseen(found["rows"][s]) for s in ("none", "prior"))
-        pairs = [f"{_mean(none, m)}, {_mean(prior, m)}" for m in MEASURES]
-        rows.append([n, *pairs, gain(none, prior, "dice"), float(found["fits"]["prior"]["beta"])])
+        for group in UNSEEN:
+            none, prior = (of_group(found["rows"][s], group) for s in ("none", "prior"))
+            pairs = [f"{_mean(none, m)}, {_mean(prior, m)}" for m in MEASURES]
+            rows.append([n, f"{group} ({len(none)})", *pairs, float(found["fits"]["prior"]["beta"])])
     return table(header, rows)
 
 

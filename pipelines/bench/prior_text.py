@@ -58,7 +58,8 @@ SimpleITK: centres of mass, rigid, affine; Mattes mutual information with the IC
 The whole heads of IXI were given as they are: what is not brain is left out by the mask in MNI space alone. OASIS is
 stripped. Two judges: correlation with the ICBM T1 inside its brain, which is near to what SimpleITK maximises, and
 the mean log-probability of the scan's labels under the atlas, which is near to what the pose maximises, but from
-labels that it did not see.
+labels that it did not see. The pose is found on a 4 mm grid from 6,000 points in under a second; what it lacks to
+SimpleITK is less than the 2 mm that the atlas is blurred by.
 
 """
 
@@ -78,7 +79,10 @@ NETWORKS = """## Few label maps
 Networks of 0.3 million parameters at 2 mm, trained on the first so many of 20 label maps for 100 iterations each,
 which is about two minutes on one idle core: there was no GPU. They are far from the shipped network and from
 convergence, and one training each says nothing of the spread between trainings. Each has its own temperature, beta
-and gamma from the two manually labelled tune scans; the table shows the scans that nothing was fitted on.
+and gamma from the two manually labelled tune scans, which are stripped; the table shows the scans that nothing was
+fitted on. Where a network does not find the brain, as these do not in the whole heads of IXI, the pose is wrong, and
+a prior at full weight makes the likelihood worse. The engine weighs the pose by its Bayes factor against the blurred
+atlas; this table leaves that out.
 
 ![Dice and NLL by the number of label maps](prior-networks.png)
 
