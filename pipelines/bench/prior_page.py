@@ -46,7 +46,7 @@ def variants_table(rows: Sequence[Row]) -> str:
     """Loss on the tune split of each choice, on manual and automatic labels."""
     names = list(dict.fromkeys(row["name"] for row in rows))
     by = {(row["name"], row["manual"]): row for row in rows}
-    header = ["", "manual (2): nats a voxel", "beta", "automatic (4): nats a voxel", "beta"]
+    header = ["", "manual (2): nats a voxel", "beta, gamma", "automatic (4): nats a voxel", "beta, gamma"]
     return table(
         header,
         ([name, *(cell for kind in (True, False) for cell in _loss_and_beta(by[name, kind]))] for name in names),
@@ -133,7 +133,7 @@ def _mean(rows: Sequence[Row], measure: str) -> str:
 
 
 def _loss_and_beta(row: Row) -> list[str]:
-    return [figure(row["nll"], 4), figure(row["beta"], 2)]
+    return [figure(row["nll"], 4), f"{figure(row['beta'], 2)}, {figure(row['gamma'], 2)}"]
 
 
 def _conflicts(rows: Sequence[Row], beta: float, signal: str, *, right: bool) -> list[float]:
