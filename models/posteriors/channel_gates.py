@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.cells import Cells
 from models.last_block import BLOCK
 from models.network import SegmentationNet
+from models.parallel import one_thread_an_operation
 from models.posteriors.likelihood import DEFAULT, Target, as_head, by_voxel, loss_and_gradient
 
 HEAT = 2 / 3
@@ -83,16 +84,20 @@ def open_probability(log_alpha: Tensor) -> Tensor:
     return torch.sigmoid(log_alpha - HEAT * math.log(-LOW / HIGH))
 
 
+@one_thread_an_operation()
 def fit(
     head: Tensor, images: Sequence[Cells], *, target: Target = DEFAULT, penalty_nats: float = PENALTY_NATS
 ) -> GatesPosterior:
     """Weights and gates of least expected energy plus penalty_nats for every channel that is open.
 
     One image and one draw of the gates a step; Adam with the rate falling to zero. The likelihood is tempered by the
-    design effect, as everywhere here: counted by voxels, no penalty would shut a gate.
+    design effect, as everywhere here: counted by voxels, no penalty would shut a gate. Its slope at the trained head is
+    taken off, as from every posterior here (`models.posteriors.mode`), on the gated weights: what shutting a gate costs
+    is then the Bregman divergence of the loss, never a gain.
     """
     generator = torch.Generator().manual_seed(0)
     trained = by_voxel(head)
+    tilt = target.energy(trained, trained, images)[1].float() / len(images)
     weight = trained.clone().requires_grad_()
     log_alpha = torch.full((head.shape[1] - 1,), START, requires_grad=True)
     optimiser = torch.optim.Adam([{"params": [weight], "lr": STEP}, {"params": [log_alpha], "lr": GATE_STEP}])
@@ -107,7 +112,7 @@ def fit(
         prior = 0.5 * target.precision * (weight - trained).square().sum()
         cost = prior + penalty_nats * open_probability(log_alpha).sum()
         optimiser.zero_grad()
-        torch.autograd.backward([gated, cost / len(images)], [slope.float() / target.kappa, None])
+        torch.autograd.backward([gated, cost / len(images)], [slope.float() / target.kappa - tilt, None])
         optimiser.step()
         falling.step()
     return GatesPosterior(weight=as_head(weight.detach()), log_alpha=log_alpha.detach())

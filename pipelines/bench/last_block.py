@@ -7,7 +7,7 @@ trained weights or anew from random ones (`pipelines.fit_last_block`).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from models import bundle as files
 from models.cells import read_cells
 from models.last_block import BeforeLastBlock
-from models.network import SMALLEST_SIDE, SegmentationNet
+from models.network import SMALLEST_SIDE, SUBVOXELS, SegmentationNet
 from models.posteriors import HeadPosterior, channel_gates
 from models.posteriors.ensemble import side_by_side, stacked
 from models.posteriors.point import PointPosterior
-from models.predictive import Predictive, augment, predict, unfold
+from models.predictive import Predictive, augment, predict
 from models.runtime import make_runner, openvino_runner
 from pipelines.bench.last_block_page import write
 from pipelines.bench.page import Bench, Inputs, Results, run
@@ -32,18 +32,18 @@ from pipelines.degrade import DEGRADATIONS
 from pipelines.draw_cells import CELLS
 from pipelines.engine import BRAIN_CLASSES, SAMPLES
 from pipelines.evaluate import dice_table
-from pipelines.labelled import Labelled, features_folder, label, labelled
+from pipelines.labelled import Labelled, by_cell, features_folder, label, labelled
 from pipelines.scans import Scan, read_nifti, read_scans
 from pipelines.turns import in_turns
 from triage.anatomy import LESION, N_CLASSES
 from triage.case import Volume
 
-MEMBERS, KINDS = "members", ("on", "anew")
+MEMBERS = "members"
 PENALTIES_NATS = (1e3, 3e3, 1e4, 3e4)
 TIMED_SHAPE = (96, 128, 96)
-REPEATS = 5
-SCANS = ("malf_1000", "malf_1011", "ixi_IXI067-HH-1356", "ixi_IXI195-HH-1620", "ixi_IXI258-HH-1769")
-"""Tune scans: two with manual labels, three whole heads."""
+REPEATS = 3
+SCANS = ("malf_1000", "malf_1011", "ixi_IXI067-HH-1356")
+"""Tune scans: two with manual labels, one whole head."""
 SHIFTED_SCANS = ("malf_1000", "ixi_IXI067-HH-1356")
 DAMAGE, LEVEL = ("noise", "thick_slices", "contrast_inversion"), 4
 
@@ -61,10 +61,9 @@ class Models:
     heads: Mapping[str, Tensor]
 
     @property
-    def ensembles(self) -> dict[str, list[str]]:
-        """The network and all members of one kind, by their kind."""
-        found = {kind: [name for name in self.members if name.startswith(kind)] for kind in KINDS}
-        return {kind: ["network", *names] for kind, names in found.items() if names}
+    def ensemble(self) -> list[str]:
+        """The network, and the members that went on from its weights."""
+        return ["network", *(name for name in self.members if name.startswith("on"))]
 
 
 def load_models(inputs: Inputs) -> Models:
@@ -117,14 +116,16 @@ def measure_members(models: Models, inputs: Inputs) -> dict[str, Any]:
     for scan in (s for s in read_scans(inputs.cases, ["tune"]) if s.name in SCANS):
         for damage in ("", *(DAMAGE if scan.name in SHIFTED_SCANS else ())):
             one = label(scan, damaged(scan, damage), runner, damage)
-            features = {name: last_features(net, one.features) for name, net in models.members.items()}
-            found = {f"ensemble {kind}": together(models, features, names) for kind, names in models.ensembles.items()}
+            names = models.ensemble if damage else list(models.members)
+            features = {name: last_features(models.members[name], one.features) for name in names}
+            ensemble = together(models, features)
             if not damage:
                 alone = {n: predicted(features[n], PointPosterior(mean=head)) for n, head in models.heads.items()}
-                for name, each in (alone | found).items():
+                for name, each in (alone | {"ensemble": ensemble}).items():
                     dice.setdefault(name, []).append(dice_of(each, one))
             if scan.name in SHIFTED_SCANS:
-                found = {"head posterior": predicted(features["network"], models.posterior, SAMPLES)} | found
+                by_head = predicted(features["network"], models.posterior, SAMPLES)
+                found = {"head posterior": by_head, "ensemble": ensemble}
                 shifts.append(
                     {"scan": scan.name, "damage": damage}
                     | {"dice": {name: dice_of(each, one) for name, each in found.items()}}
@@ -139,8 +140,9 @@ def damaged(scan: Scan, damage: str) -> Volume:
     return DEGRADATIONS[damage](volume, LEVEL, np.random.default_rng(0)) if damage else volume
 
 
-def together(models: Models, features: Mapping[str, Tensor], names: Sequence[str]) -> Predictive:
-    """The predictive of an ensemble."""
+def together(models: Models, features: Mapping[str, Tensor]) -> Predictive:
+    """The predictive of the ensemble."""
+    names = models.ensemble
     joint = side_by_side([models.heads[name] for name in names])
     return predicted(stacked([features[name] for name in names]), joint, len(names))
 
@@ -153,19 +155,21 @@ def last_features(net: SegmentationNet, inputs: Tensor) -> Tensor:
 
 
 def predicted(features: Tensor, posterior: HeadPosterior, samples: int = 0) -> Predictive:
-    """The predictive without the anatomical prior, so that what is compared is the network's own doubt."""
-    ratio = torch.ones(LESION, features[0].numel())
-    return predict(
-        augment(features), posterior.mean, posterior.sample(max(1, samples), seed=0)[:samples], ratio, BRAIN_CLASSES
-    )
+    """The predictive of every second cell, without the anatomical prior: what is compared is the network's own doubt.
+
+    samples: 0 for the mean head alone.
+    """
+    cells = augment(features[:, ::2, ::2, ::2])
+    heads = posterior.sample(samples, seed=0) if samples else posterior.mean[None][:0]
+    return predict(cells, posterior.mean, heads, torch.ones(LESION, cells.shape[1]), BRAIN_CLASSES)
 
 
 def dice_of(found: Predictive, one: Labelled) -> dict[str, float]:
-    """Dice of every structure and tissue; and under "lesion_ml" what was called a lesion."""
-    i, j, k = one.features.shape[1:]
-    labels = unfold(found.labels, (i, j, k)).numpy()
+    """Dice of every structure and tissue on those cells; and under "lesion_ml" what was called a lesion."""
     assert one.classes is not None, f"{one.scan.name} has no labels"
-    return dice_table(labels, one.classes) | {"lesion_ml": float((labels == LESION).sum()) / 1000}
+    truth = by_cell(one.classes).view(SUBVOXELS, *one.features.shape[1:])[:, ::2, ::2, ::2].reshape(SUBVOXELS, -1)
+    labels = found.labels.numpy()
+    return dice_table(labels, truth.numpy()) | {"lesion_ml": 8 * float((labels == LESION).sum()) / 1000}
 
 
 def doubt(found: Predictive) -> dict[str, float]:

@@ -50,12 +50,12 @@ def test_the_fewest_channels_that_lose_less_than_a_hundredth_of_dice_are_named_w
 
 @pytest.mark.parametrize(("dice", "verdict"), [(0.84, "within"), (0.82, "outside")])
 def test_a_member_is_judged_by_how_far_it_is_behind_the_network(dice, verdict):
-    rows = {"network": [_dice(0.85)], "on_1": [_dice(dice)], "on_2": [_dice(0.86)], "ensemble on": [_dice(0.86)]}
+    rows = {"network": [_dice(0.85)], "on_1": [_dice(dice)], "on_2": [_dice(0.86)], "ensemble": [_dice(0.86)]}
 
     said = members_say(rows)
 
     assert f"{0.85 - dice:.3f} Dice behind the network, {verdict} the .02" in said
-    assert "the ensemble is at +0.010" in said
+    assert "The ensemble is at +0.010" in said
 
 
 def test_the_rise_of_the_information_is_the_geometric_mean_over_the_scans():
@@ -69,12 +69,12 @@ def test_the_page_has_a_row_for_every_model_and_its_plot(tmp_path):
     results = {
         "gates": GATES,
         "cost": {"whole_s": 3.0, "before_s": 1.8},
-        "dice": {"network": [_dice(0.85)], "on_1": [_dice(0.84)], "ensemble on": [_dice(0.86)]},
+        "dice": {"network": [_dice(0.85)], "on_1": [_dice(0.84)], "ensemble": [_dice(0.86)]},
         "shifts": _shifts({}),
     }
 
     page = write(results, tmp_path)
 
     assert "each costs .40 of a pass more" in page
-    assert all(f"\n| {name} | " in page for name in ("network", "on 1", "ensemble on", "no gates", *SCAN.values()))
+    assert all(f"\n| {name} | " in page for name in ("network", "on 1", "ensemble", "no gates", *SCAN.values()))
     assert (tmp_path / "last_block.png").stat().st_size < 150_000
