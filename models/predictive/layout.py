@@ -20,7 +20,7 @@ def unfold(cells: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
 def by_voxel(heads: Tensor) -> Tensor:
     """The rows of each of the 8 voxels apart: (..., 8 C, F + 1) to (..., C, 8, F + 1)."""
-    return heads.view(*heads.shape[:-2], -1, SUBVOXELS, heads.shape[-1])
+    return heads.view(*heads.shape[:-2], heads.shape[-2] // SUBVOXELS, SUBVOXELS, heads.shape[-1])
 
 
 def slices(n: int, size: int) -> list[slice]:
