@@ -101,9 +101,9 @@ def killed(*_: object) -> None:
 
 
 def test_the_loss_falls():
-    schedule = Schedule(iterations=25, warm_up=2, learning_rate=0.05)
+    schedule = Schedule(iterations=150, warm_up=2, learning_rate=0.05)
 
-    losses = trained(begin(net(), schedule), 25, schedule)
+    losses = trained(begin(net(), schedule), 150, schedule)
 
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
 
