@@ -47,7 +47,7 @@ def draw_dice(results: Results, path: Path) -> None:
 def draw_calibration(results: Results, path: Path) -> None:
     """How far frequency lies above or below confidence in the boundary band of each structure."""
     panels = (("oasis", "OASIS, manual labels"), ("ixi", "IXI, automatic labels"))
-    with plot(path, columns=2, inches=(7.4, 4.0)) as both:
+    with plot(path, columns=2, inches=(6.8, 3.7)) as both:
         for axes, (name, label) in zip(both, panels, strict=True):
             axes.axhline(0, color="#555555", linewidth=0.9)
             for key, found in results["calibration"][name].items():
@@ -55,7 +55,7 @@ def draw_calibration(results: Results, path: Path) -> None:
                 axes.plot(confidence, frequency - confidence, label=NAMES[key])
             axes.set_title(label)
             axes.set_xlabel("probability of the structure")
-            axes.set_ylim(-0.35, 0.35)
+            axes.set_ylim(-0.6, 0.6)
         both[0].set_ylabel("how often it was there, less its probability")
         handles, names = both[0].get_legend_handles_labels()
         both[0].figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
