@@ -63,7 +63,7 @@ def predict(
 
     features: (F + 1, N), last row ones. mean: (8 C, F + 1) head at the posterior mean. samples: (S, 8 C, F + 1).
     ratio: (C - 1, N) prior ratio rho of the healthy classes. brain: (C,) bool, classes over which means are taken.
-    law: what the samples are drawn from, when it is a Gaussian: the maps are then those of thousands of samples, by
+    law: what the samples are drawn from, when it is a Gaussian: the maps are then those of hundreds of samples, by
     `points` and `seed` of `from_gaussian`, and the samples give the volumes alone. held: see `point`.
     """
     start = point(features, mean, ratio, samples - mean, held=held if len(samples) > FEW else 0.0)

@@ -28,7 +28,7 @@ def from_heads(mean: Tensor, samples: Tensor) -> Draw:
 
 
 def with_moments(mean: Tensor, samples: Tensor) -> GaussianPosterior:
-    """The Gaussian around the mean head with the covariance of the samples: what 10,000 more of them would be like."""
+    """The Gaussian around the mean head with the covariance of the samples: what more of them would be like."""
     return GaussianPosterior(mean=mean, sd=torch.zeros_like(mean), directions=(samples - mean) / len(samples) ** 0.5)
 
 
@@ -37,7 +37,7 @@ def from_gaussian(posterior: GaussianPosterior, points: int, *, seed: int) -> Dr
     more, up to a power of two.
 
     A voxel with C classes in play needs C - 1 dimensions, the differences of their logits, whatever the dimension of
-    the weights: few enough for some 8 points to integrate as well as thousands of heads drawn at random.
+    the weights: so few that a few points do what takes hundreds of heads drawn at random.
     """
     mean = by_voxel(posterior.mean).transpose(0, 1).contiguous()
     directions = by_voxel(posterior.directions).permute(2, 1, 0, 3).contiguous()
