@@ -71,7 +71,8 @@ def _register(fixed: Any, moving: Any, mask: Any, start: Any, shrink: tuple[int,
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentagePerLevel(list(SAMPLED[: len(shrink)]))
     method.SetInterpolator(SimpleITK.sitkLinear)
-    method.SetOptimizerAsGradientDescentLineSearch(1.0, 100, 1e-6, 10)
+    # Steps in mm that only shrink: a line search threw whole heads out of the field of view.
+    method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.001, 200, 0.5)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel(list(shrink))
     method.SetSmoothingSigmasPerLevel([s // 2 * SPACING_MM for s in shrink])
