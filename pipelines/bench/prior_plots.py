@@ -1,12 +1,13 @@
 """The plots of docs/benchmarks/prior.md."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.bench.page import COLOURS, Results, plot
-from pipelines.bench.prior_rows import GROUPS, NAMES, Row, of_group, unseen, usual, value
+from pipelines.bench.prior_rows import GROUPS, NAMES, UNSEEN, Row, of_group, usual, value
 from pipelines.bench.prior_text import CONDITION
 
 SETTINGS = {"none": "without prior", "prior": "with prior"}
@@ -51,16 +52,15 @@ def plot_networks(networks: Results, path: Path) -> None:
     numbers = [int(n) for n in networks]
     with plot(path, columns=2, inches=(7.4, 3.2)) as axes:
         for panel, measure in zip(axes, ("dice", "nll"), strict=True):
-            for colour, (setting, name) in zip(
-                COLOURS, (("none", "without prior"), ("prior", "with prior")), strict=False
-            ):
-                each = [[value(row, measure) for row in unseen(found["rows"][setting])] for found in networks.values()]
-                panel.plot(numbers, [float(np.mean(some)) for some in each], "o-", color=colour, label=name)
-                for n, some in zip(numbers, each, strict=True):
-                    panel.plot([n] * len(some), some, ".", color=colour, alpha=0.35)
+            lines = itertools.product(zip(COLOURS, SETTINGS.items(), strict=False), UNSEEN)
+            for (colour, (setting, name)), group in lines:
+                rows = [of_group(found["rows"][setting], group) for found in networks.values()]
+                means = [float(np.mean([value(row, measure) for row in some])) for some in rows]
+                style = "o-" if group == UNSEEN[0] else "s--"
+                panel.plot(numbers, means, style, color=colour, label=f"{group}, {name}")
             panel.set_xscale("log")
             panel.set_xticks(numbers, [str(n) for n in numbers])
             panel.minorticks_off()
             panel.set_xlabel("label maps trained on")
             panel.set_title(f"{NAMES[measure]} ({'up' if measure == 'dice' else 'down'} is better)")
-        axes[0].legend()
+        axes[0].legend(fontsize=7, loc="center", bbox_to_anchor=(0.6, 0.5))
