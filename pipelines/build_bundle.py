@@ -9,6 +9,7 @@ CELLS/ is what `pipelines.draw_cells` wrote with the same weights and label maps
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, required=True, help="folder written by pipelines.draw_cells")
     parser.add_argument("--posterior", choices=POSTERIORS, default="subject_bootstrap")
     parser.add_argument("--name", default="brain-triage-spike")
-    parser.add_argument("--version", default="0.2.0")
+    parser.add_argument("--version", default="0.2.1")
     args = parser.parse_args()
     build(**vars(args))
 
@@ -45,7 +46,8 @@ def build(*, weights: Path, label_maps: Path, cells: Path, out: Path, posterior:
     state = {k: v.float() for k, v in load_file(weights).items()}
     net.load_state_dict(state)
     maps, images = list(read_label_maps(label_maps)), read_cells(cells / CELLS)
-    head = refit_lesion(net.linear_head, images)
+    temperature = _kept(out).get("temperature", 1.0)  # the lesion is told from the rest as it leaves the rest
+    head = refit_lesion(net.linear_head / temperature, images) * temperature
     state |= {"head.weight": head[:, :-1, None, None, None], "head.bias": head[:, -1]}
     files.write_tensors(out / files.NETWORK, state, half=True)
     if not (out / files.ATLAS).is_file():
@@ -58,13 +60,18 @@ def build(*, weights: Path, label_maps: Path, cells: Path, out: Path, posterior:
     files.seal(out)
 
 
-def _write_metadata(out: Path, maps: list[LabelMap], posterior: str, name: str, version: str) -> None:
+def _kept(out: Path) -> dict[str, Any]:
+    """Settings of the bundle that is there already, if one is."""
     path = out / files.METADATA
-    kept = json.loads(path.read_text())["brain_triage"] if path.is_file() else {}
+    return dict(json.loads(path.read_text())["brain_triage"]) if path.is_file() else {}
+
+
+def _write_metadata(out: Path, maps: list[LabelMap], posterior: str, name: str, version: str) -> None:
+    kept = _kept(out)
     every = [np.bincount(m.classes.ravel(), minlength=N_CLASSES)[: N_CLASSES - 1] for m in maps]
     counts = np.sum(every, axis=0)
     files.write_metadata(
-        path,
+        out / files.METADATA,
         {
             "name": name,
             "version": version,

@@ -176,8 +176,8 @@ def test_the_template_lies_on_itself_within_3_mm(prediction: Prediction) -> None
 
 
 def test_no_sample_makes_the_healthy_template_a_case_of_large_lesions(prediction: Prediction) -> None:
-    # A known weakness: expected lesion volume is 20 to 29 ml here, of which 0.8 ml is labelled (docs/adr/0005).
-    assert prediction.volumes_mm3[:, LESION].max() < 40_000
+    # A known weakness: it is a sum of small probabilities over the brain (docs/adr/0005).
+    assert prediction.volumes_mm3[:, LESION].max() < 20_000
 
 
 def test_a_healthy_template_has_no_lesion(prediction: Prediction) -> None:
