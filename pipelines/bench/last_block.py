@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import bundle as files
@@ -179,26 +179,18 @@ def doubt(found: Predictive) -> dict[str, float]:
     return {"information": float(information[brain].mean()), "entropy": float(found.entropy[brain].mean())}
 
 
-def flops(network: SegmentationNet) -> int:
+def flops(network: nn.Module) -> int:
     """Of the smallest image."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 1, *[SMALLEST_SIDE] * 3))
     return int(counter.get_total_flops())
 
 
-def measure_cost(models: Models) -> dict[str, float]:
-    """Seconds of the trunk, and of it without its last block, in turns: a further member costs the difference."""
-    image = torch.rand(TIMED_SHAPE, generator=torch.Generator().manual_seed(0))
-    runners = [openvino_runner(part) for part in (models.network.trunk, BeforeLastBlock(models.network.trunk))]
-    whole, before = in_turns(*(lambda run=run: run(image) for run in runners), repeats=REPEATS)
-    return {"whole_s": whole, "before_s": before}
-
-
 def measure(inputs: Inputs) -> Results:
     """All figures of the page."""
     models = load_models(inputs)
-    gates = measure_gates(models, inputs)
-    return {"gates": gates, "cost": measure_cost(models), **measure_members(models, inputs)}
+    work = {"network": flops(models.network), "before_last_block": flops(BeforeLastBlock(models.network.trunk))}
+    return {"gates": measure_gates(models, inputs), "work": work, **measure_members(models, inputs)}
 
 
 BENCH = Bench(name="last_block", measure=measure, write=write)

@@ -39,7 +39,8 @@ ventricle are left out.
 ## Channel gates
 
 Hard-concrete gates (Louizos et al. 2018) fitted with the head on the same cells as every posterior; the channels that
-they shut are cut out of the network. Time is that of the trunk in OpenVINO, measured in turns with the whole one.
+they shut are cut out of the network. Time is that of the trunk in OpenVINO, measured in turns with the whole one; a
+dash where the machine was too busy to measure it.
 
 {gates}
 {gates_say}
@@ -48,7 +49,7 @@ they shut are cut out of the network. Time is that of the trunk in OpenVINO, mea
 
 Each member's block and head are fitted on inputs that the shared trunk has computed once, 24 synthetic images with
 lesions (`pipelines.fit_last_block`): "on" from the trained weights, in other orders and at a high learning rate;
-"anew" from random weights. The ensemble is the network and the members fitted on; each costs {extra} of a pass more.
+"anew" from random weights. The ensemble is the network and the members fitted on; each adds {extra} of a pass.
 
 {members}
 {members_say}
@@ -70,12 +71,12 @@ Mutual information, mean over the brain, in millinats: what the posterior knows 
 def write(results: Results, folder: Path) -> str:
     """The page, and its plot in the folder."""
     draw(results["shifts"], folder / PLOT)
-    cost = results["cost"]
+    work = results["work"]
     return PAGE.format(
         n_scans=len(results["dice"]["network"]),
         gates=gates_table(results["gates"]),
         gates_say=gates_say(results["gates"]),
-        extra=figure(1 - cost["before_s"] / cost["whole_s"], 2),
+        extra=figure(1 - work["before_last_block"] / work["network"], 2),
         members=members_table(results["dice"]),
         members_say=members_say(results["dice"]),
         shifts=shifts_table(results["shifts"]),
@@ -98,7 +99,7 @@ def gates_table(rows: Sequence[Mapping[str, Any]]) -> str:
             row["channels"],
             f"{row['parameters'] / 1e6:.2f} M",
             figure(row["flops"] / rows[0]["flops"]),
-            figure(row["seconds"] / rows[0]["seconds"], 2),
+            figure(row["seconds"] / rows[0]["seconds"] if row["seconds"] else None, 2),
             mean_dice([row["dice"]]),
         )
         for row in rows
@@ -114,8 +115,8 @@ def gates_say(rows: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"{best['channels']} of {whole['channels']} channels lose "
         f"{mean_dice([whole['dice']]) - mean_dice([best['dice']]):.3f} Dice and save "
-        f"{1 - best['flops'] / whole['flops']:.0%} of the work, {1 - best['seconds'] / whole['seconds']:.0%} of the "
-        "time: only the last of 18 convolutions gets thinner. The shipped network keeps them all."
+        f"{1 - best['flops'] / whole['flops']:.0%} of the work: only the last of 18 convolutions gets thinner. The "
+        "shipped network keeps them all."
     )
 
 
@@ -188,9 +189,10 @@ def rise(rows: Sequence[Mapping[str, Any]], damage: str, name: str) -> float:
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Mutual information by damage, a panel a scan."""
-    names = list(rows[0]["doubt"])
-    with plot(path, columns=len(SCAN), inches=(7.5, 3.0)) as axes:
-        for panel, (scan, title) in zip(axes, SCAN.items(), strict=True):
+    names, scans = list(rows[0]["doubt"]), list(dict.fromkeys(row["scan"] for row in rows))
+    with plot(path, columns=len(scans), inches=(7.5, 3.0)) as drawn:
+        axes = np.atleast_1d(drawn)
+        for panel, scan in zip(axes, scans, strict=True):
             these = [row for row in rows if row["scan"] == scan]
             place, width = np.arange(len(these)), 0.8 / len(names)
             for number, name in enumerate(names):
@@ -198,7 +200,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
                 shift = (number - (len(names) - 1) / 2) * width
                 panel.bar(place + shift, height, 0.92 * width, label=name, color=COLOURS[number])
             panel.set_xticks(place, [DAMAGE[row["damage"]].replace(" ", "\n", 1) for row in these])
-            panel.set_title(title)
+            panel.set_title(SCAN[scan])
             panel.grid(axis="x", visible=False)
             panel.set_ylim(0, 1.05 * max(1000 * row["doubt"][name]["information"] for row in rows for name in names))
         axes[0].set_ylabel("mutual information, millinats")
