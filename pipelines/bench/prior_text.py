@@ -82,7 +82,9 @@ convergence, and one training each says nothing of the spread between trainings.
 and gamma from the two manually labelled tune scans, which are stripped; the table shows the scans that nothing was
 fitted on. So short a training learns the same from 1 label map as from 20, so
 whether a prior is worth most when label maps are few is not answered here: what is seen is what it is worth to a
-likelihood as weak as this one. Where a network does not find the brain, as these do not in the whole heads of IXI, the pose is wrong, and
+likelihood as weak as this one.
+
+Where a network does not find the brain, as these do not in the whole heads of IXI, the pose is wrong, and
 a prior at full weight makes the likelihood worse. The engine weighs the pose by its Bayes factor against the blurred
 atlas; this table leaves that out.
 
