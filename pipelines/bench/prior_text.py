@@ -83,7 +83,8 @@ Networks of 0.3 million parameters at 2 mm, trained on the first so many of 20 l
 which is about two minutes on one idle core: there was no GPU. They are far from the shipped network and from
 convergence, and one training each says nothing of the spread between trainings. Each has its own temperature, beta
 and gamma from the two manually labelled tune scans, which are stripped; the table shows the scans that nothing was
-fitted on. So short a training learns the same from 1 label map as from 20, so whether a prior is worth most when label maps are few is not answered here: what is seen is what it is worth to a
+fitted on. So short a training learns the same from 1 label map as from 20, so
+whether a prior is worth most when label maps are few is not answered here: what is seen is what it is worth to a
 likelihood as weak as this one.
 
 Where a network does not find the brain, as these do not in the whole heads of IXI, the pose is wrong, and
