@@ -87,7 +87,9 @@ def survey(doubt: Tensor) -> tuple[Tensor, Tensor]:
     n = doubt.shape[1]
     if n <= SURVEYED:
         return torch.arange(n), torch.ones(n)
-    share = (doubt / doubt.sum(dim=1, keepdim=True).clamp_min(SMALLEST)).mean(dim=0).double()
+    # Summed in double, so that the number of threads changes no bit of it, and no cell of the survey.
+    total = doubt.sum(dim=1, keepdim=True, dtype=torch.float64).float()
+    share = (doubt / total.clamp_min(SMALLEST)).mean(dim=0).double()
     chance = (SURVEYED * ((1 - UNIFORM_SHARE) * share + UNIFORM_SHARE / n)).clamp_max(1)
     steps = (chance.cumsum(dim=0) - 0.5).ceil()
     cells = torch.diff(steps, prepend=torch.zeros(1)).nonzero()[:, 0]
