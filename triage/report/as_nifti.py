@@ -1,4 +1,4 @@
-"""The segmentation and its entropy as NIfTI files on the scanner's grid."""
+"""The image and what was found in it as NIfTI files on the scanner's grid, for viewers, editors and retraining."""
 
 from pathlib import Path
 from typing import Any
@@ -6,27 +6,62 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from triage.verdict import Report
+from triage.case import Volume
+from triage.verdict import Prediction, Report
 
+IMAGE = "image.nii.gz"
 SEGMENTATION = "segmentation.nii.gz"
 ENTROPY = "entropy.nii.gz"
+CONFLICT = "conflict.nii.gz"
 
+CONFLICT_STEP_NATS = 0.001
 _SCANNER_ANATOMICAL = 1
 """NIFTI_XFORM_SCANNER_ANAT: the affine leads to the scanner's own millimetres."""
 
 
 def as_nifti(report: Report, folder: Path) -> None:
-    """Writes the class ids of `triage.anatomy` (uint8) and the predictive entropy in nats (float32)."""
-    if report.volume is None or report.prediction is None:
+    """Writes the image, the class ids of `triage.anatomy` (uint8), predictive entropy and conflict in nats.
+
+    The image has its very values, as int16 when that type holds them all and as float32 when not; entropy is float32;
+    conflict, which is smooth, counts steps of `CONFLICT_STEP_NATS`.
+    """
+    volume, prediction = report.volume, report.prediction
+    if volume is None or prediction is None:
         return
-    _save(report.prediction.scanner_labels.astype(np.uint8), report.volume.affine, folder / SEGMENTATION)
-    _save(report.prediction.scanner_entropy.astype(np.float32), report.volume.affine, folder / ENTROPY)
+    _save(_smallest(volume.array), volume.affine, folder / IMAGE)
+    _save(prediction.scanner_labels.astype(np.uint8), volume.affine, folder / SEGMENTATION)
+    _save(prediction.scanner_entropy.astype(np.float32), volume.affine, folder / ENTROPY)
+    _save(_steps(_conflict_on(volume, prediction)), volume.affine, folder / CONFLICT, step=CONFLICT_STEP_NATS)
 
 
-def _save(array: NDArray[Any], affine: NDArray[np.float64], path: Path) -> None:
+def _smallest(array: NDArray[np.float32]) -> NDArray[Any]:
+    """The array in int16 when it comes back from there unchanged, as most scanners' values do."""
+    whole = np.clip(array, -(2**15), 2**15 - 1).astype(np.int16)
+    return whole if np.array_equal(whole, array) else array
+
+
+def _conflict_on(volume: Volume, prediction: Prediction) -> NDArray[np.float32]:
+    """The conflict at the scanner's voxels, 0 outside the conformed crop."""
+    index = np.linalg.inv(prediction.affine) @ volume.affine
+    return np.asarray(
+        ndimage.affine_transform(
+            prediction.conflict, index[:3, :3], index[:3, 3], output_shape=volume.array.shape, order=1
+        )
+    )
+
+
+def _steps(nats: NDArray[np.float32]) -> NDArray[np.int16]:
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(nats / CONFLICT_STEP_NATS), limits.min, limits.max).astype(np.int16)
+
+
+def _save(array: NDArray[Any], affine: NDArray[np.float64], path: Path, *, step: float | None = None) -> None:
     image = nib.Nifti1Image(array, affine)
     image.set_sform(affine, code=_SCANNER_ANATOMICAL)
     image.set_qform(affine, code=_SCANNER_ANATOMICAL)
     image.header.set_xyzt_units("mm")
+    if step is not None:
+        image.header.set_slope_inter(step, 0)
     nib.save(image, path)

@@ -1,27 +1,69 @@
 """The NIfTI outputs lie on the scanner's grid."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 
-from tests.builders import an_accepted_report
-from triage.report.as_nifti import ENTROPY, SEGMENTATION, as_nifti
+from tests.builders import an_accepted_report, centred_affine, onto
+from triage.report.as_nifti import CONFLICT, CONFLICT_STEP_NATS, ENTROPY, IMAGE, SEGMENTATION, as_nifti
+from triage.verdict import Report
 
 
-def test_segmentation_and_entropy_lie_on_the_scanner_grid_with_their_own_values(tmp_path: Path) -> None:
+def values(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj)
+
+
+def with_image(array: np.ndarray) -> Report:
     report = an_accepted_report()
     assert report.volume is not None
-    assert report.prediction is not None
+    return replace(report, volume=replace(report.volume, array=array))
+
+
+def test_every_map_lies_on_the_scanner_grid_with_its_own_values(tmp_path: Path) -> None:
+    report = an_accepted_report()
+    volume, prediction = report.volume, report.prediction
+    assert volume is not None
+    assert prediction is not None
 
     as_nifti(report, tmp_path)
 
-    segmentation, entropy = nib.load(tmp_path / SEGMENTATION), nib.load(tmp_path / ENTROPY)
-    assert np.array_equal(np.asarray(segmentation.dataobj), report.prediction.scanner_labels)
-    assert np.array_equal(np.asarray(entropy.dataobj), report.prediction.scanner_entropy)
-    assert segmentation.get_data_dtype() == np.uint8
-    assert entropy.get_data_dtype() == np.float32
-    for image in (segmentation, entropy):
-        assert np.allclose(image.get_sform(), report.volume.affine)
-        assert np.allclose(image.get_qform(), report.volume.affine, atol=1e-5)
+    assert np.array_equal(values(tmp_path / IMAGE), volume.array)
+    assert np.array_equal(values(tmp_path / SEGMENTATION), prediction.scanner_labels)
+    assert np.array_equal(values(tmp_path / ENTROPY), prediction.scanner_entropy)
+    for name in (IMAGE, SEGMENTATION, ENTROPY, CONFLICT):
+        image = nib.load(tmp_path / name)
+        assert image.shape == volume.array.shape
+        assert np.allclose(image.get_sform(), volume.affine)
+        assert np.allclose(image.get_qform(), volume.affine, atol=1e-5)
         assert image.header.get_xyzt_units()[0] == "mm"
+
+
+@pytest.mark.parametrize(
+    ("array", "kept_as"),
+    [
+        (np.full((8, 8, 8), -1024, np.float32), np.int16),
+        (np.full((8, 8, 8), 32768, np.float32), np.float32),
+        (np.full((8, 8, 8), 0.1, np.float32), np.float32),
+    ],
+)
+def test_the_image_comes_back_as_it_was_read(array: np.ndarray, kept_as: type, tmp_path: Path) -> None:
+    as_nifti(with_image(array), tmp_path)
+
+    assert nib.load(tmp_path / IMAGE).get_data_dtype() == kept_as
+    assert np.array_equal(values(tmp_path / IMAGE), array)
+
+
+def test_the_conflict_is_found_at_the_same_millimetres(tmp_path: Path) -> None:
+    report = an_accepted_report()
+    assert report.volume is not None
+    assert report.prediction is not None
+    conflict = report.prediction.conflict
+
+    as_nifti(report, tmp_path)
+
+    expected = onto(conflict, centred_affine(conflict.shape), report.volume.array.shape, report.volume.affine, order=1)
+    assert np.abs(values(tmp_path / CONFLICT) - expected).max() <= CONFLICT_STEP_NATS / 2 + 1e-6
+    assert expected.max() > 100 * CONFLICT_STEP_NATS
