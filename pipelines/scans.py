@@ -1,6 +1,7 @@
 """The labelled real scans of a cases.csv: what is known of each, their images, and the classes of their parcellations.
 
-cases.csv has the columns case, split, finding, t1, label, label2, label_kind, with paths relative to the file itself.
+cases.csv has the columns case, split, finding, t1, label, label2, label_kind, with paths relative to the file itself;
+subject and age may be there.
 """
 
 import csv
@@ -42,7 +43,8 @@ NEUROMORPHOMETRICS = _neuromorphometrics()
 class Scan:
     """One row of cases.csv. labels: a Neuromorphometrics or DLMUSE parcellation, None when there is none.
 
-    manual: drawn by a person, not by another network.
+    manual: drawn by a person, not by another network. subject: whose scan it is, its own name when the table does not
+    say.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Scan:
     t1: Path
     labels: Path | None
     manual: bool
+    subject: str = ""
+    age_years: float | None = None
 
 
 def read_scans(table: Path, splits: Sequence[str]) -> list[Scan]:
@@ -81,4 +85,6 @@ def _scan(row: Mapping[str, str], folder: Path) -> Scan:
         t1=folder / row["t1"],
         labels=folder / parcellation if usable and parcellation else None,
         manual=row["label_kind"].startswith("manual"),
+        subject=row.get("subject") or row["case"],
+        age_years=float(row["age"]) if row.get("age") else None,
     )

@@ -1,0 +1,120 @@
+"""What comparing a challenger with the live model found: a verdict, a table, and a file that promotion asks for."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.folders import replace_file
+from pipelines.markdown import figure, table
+from pipelines.outcome import plain
+from pipelines.paired import ALL, MEASURES, Difference, Standing
+from triage.verdict import BundleId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadowed:
+    """One case that the live model decided, and what the challenger would have.
+
+    agreement: mean Dice of the two segmentations over the graded structures.
+    """
+
+    pseudonym: str
+    live_accepts: bool
+    challenger_accepts: bool
+    agreement: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A challenger against the live model. at: when, ISO 8601. cases: SHA-256 of the table of the frozen test set."""
+
+    live: BundleId
+    challenger: BundleId
+    at: str
+    cases: str
+    differences: tuple[Difference, ...]
+    shadow: tuple[Shadowed, ...]
+
+    @property
+    def standing(self) -> Standing:
+        """Worse anywhere is worse. Over all cases each measure must be shown not to be; else nobody can tell."""
+        overall = [one.standing for one in self.differences if one.group == ALL]
+        if any(one.standing is Standing.WORSE for one in self.differences):
+            return Standing.WORSE
+        if len(overall) < len(MEASURES) or Standing.CANNOT_TELL in overall:
+            return Standing.CANNOT_TELL
+        return Standing.BETTER if Standing.BETTER in overall else Standing.NOT_WORSE
+
+
+def write_comparison(comparison: Comparison, file: Path) -> None:
+    """As JSON; the file appears whole."""
+    text = json.dumps(_plain(asdict(comparison)), indent=1, allow_nan=False) + "\n"
+
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, write)
+
+
+def read_comparison(file: Path) -> Comparison | None:
+    """What `write_comparison` wrote; None when there is none that can be read: then nothing was compared."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return Comparison(
+            live=BundleId(**found.pop("live")),
+            challenger=BundleId(**found.pop("challenger")),
+            differences=tuple(_difference(one) for one in found.pop("differences")),
+            shadow=tuple(Shadowed(**one | {"agreement": float(one["agreement"])}) for one in found.pop("shadow")),
+            **found,
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """The table and the verdict."""
+    rows = [
+        [one.group, MEASURES[one.measure].title, one.subjects, one.live, one.challenger, _interval(one), one.standing]
+        for one in comparison.differences
+    ]
+    header = ["cases", "measure", "subjects", "live", "challenger", "gain (95 %)", ""]
+    text = table(header, rows)
+    if comparison.shadow:
+        text += f"\n{_shadow(comparison.shadow)}\n"
+    return f"{text}\nOverall: **{comparison.standing}**.\n"
+
+
+def _difference(kept: dict[str, Any]) -> Difference:
+    numbers = ("live", "challenger", "gain", "low", "high")
+    return Difference(**kept | {name: float(kept[name]) for name in numbers})
+
+
+def _plain(value: Any) -> Any:
+    """NaN becomes a word that `float` reads back."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return plain(value) if isinstance(value, float) else value
+
+
+def _interval(one: Difference) -> str:
+    gain, low, high = (figure(value, 4) for value in (one.gain, one.low, one.high))
+    return f"{gain} ({low} to {high})"
+
+
+def _shadow(shadow: Sequence[Shadowed]) -> str:
+    lost = [one.pseudonym for one in shadow if one.live_accepts and not one.challenger_accepts]
+    won = [one.pseudonym for one in shadow if one.challenger_accepts and not one.live_accepts]
+    worst = min(shadow, key=lambda one: one.agreement)
+    return "\n".join(
+        [
+            f"In shadow on {len(shadow)} cases that the live model decided:",
+            f"- accepted by the live model alone: {len(lost)} {' '.join(lost)}".rstrip(),
+            f"- accepted by the challenger alone: {len(won)} {' '.join(won)}".rstrip(),
+            f"- the segmentations agree to a Dice of {worst.agreement:.3f} or more (least: {worst.pseudonym})",
+        ]
+    )

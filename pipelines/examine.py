@@ -1,0 +1,151 @@
+"""What one model makes of single cases, as a comparison needs it: the frozen test set, and decided cases in shadow."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.compare import GRADED, Grades
+from pipelines.engine import BundleEngine
+from pipelines.evaluate import SEED, dice_table
+from pipelines.folders import replace_file
+from pipelines.labelled import Labelled, features_folder, labelled
+from pipelines.metrics import BINS, dice
+from pipelines.outcome import plain
+from pipelines.paired import Examined
+from pipelines.posterior_table import grades_of
+from pipelines.run_case import case_seed
+from pipelines.scans import Scan, read_classes, read_nifti
+from triage.case import Case, Format, Series, SourceFile, Volume, Weighting
+from triage.ports import Engine, Gate
+from triage.report.as_json import REPORT
+from triage.report.as_nifti import IMAGE, SEGMENTATION
+from triage.verdict import Route
+
+NORMAL = "normal"
+AGES = {"under 40": 40.0, "40 to 59": 60.0, "60 and over": math.inf}
+"""Age band -> the age at which the next one begins, years."""
+THICK_MM = 1.5
+
+
+def examine(scans: Iterable[Scan], engine: BundleEngine, gate: Gate, cache: Path, key: str) -> Iterator[Examined]:
+    """Every labelled scan of the frozen test set under one model. key: names the model; what it made is kept under it.
+
+    cache: folder for what takes long; features of the same trunk are computed once for all models.
+    """
+    for scan in scans:
+        file = cache / "examined" / key / f"{scan.name}.json"
+        if not file.is_file():
+            (one,) = labelled([scan], engine.runner, features_folder(cache, engine.model.trunk))
+            _keep(_examine(one, engine, gate, cache), file)
+        yield _from_json(json.loads(file.read_text()))
+
+
+def shadow(folder: Path, engine: Engine, gate: Gate, seed: int) -> tuple[Examined, Examined, float]:
+    """A decided case as the live model left it in its folder, what the challenger makes of it, and their agreement.
+
+    seed: base of the case's own. agreement: mean Dice of the two segmentations over the graded structures.
+    """
+    report = json.loads((folder / REPORT).read_text())
+    volume, facts, verdict = read_nifti(folder / IMAGE), report["case"]["input"], report["verdict"]
+    age, name = facts["age_years"], report["case"]["pseudonym"]
+    case = _case(name, volume, age, weighting=Weighting(facts["weighting"]), contrast_agent=facts["contrast_agent"])
+    before = read_nifti(folder / SEGMENTATION).array
+    own = case_seed(seed, report["case"]["content_sha256"], engine.bundle.digest)
+    prediction = engine.predict(volume, seed=own)
+    now = gate.decide(case, prediction)
+    groups = {"source": "in shadow"} | _bands(volume, age)
+
+    def seen(score: float, route: Route) -> Examined:
+        accepted = route is Route.ACCEPTED
+        return Examined(
+            case=name, subject=name, groups=groups, dice=math.nan, counts=None, score=score, accepted=accepted
+        )
+
+    live = seen(math.nan if verdict["score"] is None else verdict["score"], Route(verdict["route"]))
+    return live, seen(now.score, now.route), agreement(prediction.scanner_labels, before)
+
+
+def agreement(labels: NDArray[Any], others: NDArray[Any]) -> float:
+    """Mean Dice over the graded structures of two segmentations on one grid; NaN when the other has none of them."""
+    found = [dice(labels == number, others == number) for number in GRADED.values()]
+    return float(np.nanmean(found)) if not np.isnan(found).all() else math.nan
+
+
+def _examine(one: Labelled, engine: BundleEngine, gate: Gate, cache: Path) -> Examined:
+    scan, volume = one.scan, read_nifti(one.scan.t1)
+    prediction = engine.infer(one.features, one.conformed, volume, seed=SEED)
+    verdict = gate.decide(_case(scan.name, volume, scan.age_years), prediction)
+    source, mean_dice, counts = "no labels", math.nan, None
+    if scan.labels is not None:
+        source = "manual labels" if scan.manual else "automatic labels"
+        found = dice_table(prediction.scanner_labels, read_classes(scan.labels)[0])
+        mean_dice = float(np.nanmean([found[key] for key in GRADED]))
+        counts = _coarse(grades_of({"bundle": engine.model.posterior}, engine, [one], cache)["bundle"][0])
+    return Examined(
+        case=scan.name,
+        subject=scan.subject or scan.name,
+        groups={"source": source, "finding": scan.finding} | _bands(volume, scan.age_years),
+        dice=mean_dice,
+        counts=counts,
+        score=verdict.score,
+        accepted=verdict.route is Route.ACCEPTED if scan.finding.startswith(NORMAL) else None,
+    )
+
+
+def _coarse(grades: Grades) -> NDArray[np.float64]:
+    """Calibration counts in each structure's boundary band, (G, BINS, 3)."""
+    return np.asarray(grades.band.reshape(len(GRADED), BINS, -1, 3).sum(axis=2))
+
+
+def _case(
+    name: str,
+    volume: Volume,
+    age_years: float | None,
+    *,
+    weighting: Weighting = Weighting.T1,
+    contrast_agent: bool = False,
+) -> Case:
+    """The case as far as the gate asks: what it was decided by lies in no file of ours."""
+    x, y, z = volume.array.shape
+    series = Series(
+        uid=name,
+        pseudonym=name,
+        format=Format.NIFTI,
+        files=(SourceFile(path=Path(IMAGE), sha256=""),),
+        shape=(x, y, z),
+        spacing_mm=volume.spacing_mm,
+        weighting=weighting,
+        contrast_agent=contrast_agent,
+        age_years=age_years,
+    )
+    return Case(pseudonym=name, content_sha256="", structural=series)
+
+
+def _bands(volume: Volume, age_years: float | None) -> dict[str, str]:
+    thin = max(volume.spacing_mm) <= THICK_MM
+    age = "unknown" if age_years is None else next(name for name, end in AGES.items() if age_years < end)
+    return {"voxels": f"{'up to' if thin else 'over'} {THICK_MM} mm", "age": age}
+
+
+def _keep(one: Examined, file: Path) -> None:
+    def write(path: Path) -> None:
+        path.write_text(json.dumps(_as_json(one), allow_nan=False))
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, write)
+
+
+def _as_json(one: Examined) -> dict[str, Any]:
+    counts = None if one.counts is None else one.counts.tolist()
+    return asdict(one) | {"counts": counts, "dice": plain(one.dice), "score": plain(one.score)}
+
+
+def _from_json(kept: dict[str, Any]) -> Examined:
+    counts = None if kept["counts"] is None else np.array(kept["counts"])
+    return Examined(**kept | {"counts": counts, "dice": float(kept["dice"]), "score": float(kept["score"])})
