@@ -1,7 +1,7 @@
 """The labelled real scans of a cases.csv: what is known of each, their images, and the classes of their parcellations.
 
 cases.csv has the columns case, split, finding, t1, label, label2, label_kind, with paths relative to the file itself;
-subject and age may be there.
+subject, age, source and voxel may be there.
 """
 
 import csv
@@ -44,7 +44,7 @@ class Scan:
     """One row of cases.csv. labels: a Neuromorphometrics or DLMUSE parcellation, None when there is none.
 
     manual: drawn by a person, not by another network. subject: whose scan it is, its own name when the table does not
-    say.
+    say. source: the collection it comes from. voxel: such as 1mm. lesions: a mask of them, in the same millimetres.
     """
 
     name: str
@@ -55,6 +55,9 @@ class Scan:
     manual: bool
     subject: str = ""
     age_years: float | None = None
+    source: str = ""
+    voxel: str = ""
+    lesions: Path | None = None
 
 
 def read_scans(table: Path, splits: Sequence[str]) -> list[Scan]:
@@ -87,4 +90,7 @@ def _scan(row: Mapping[str, str], folder: Path) -> Scan:
         manual=row["label_kind"].startswith("manual"),
         subject=row.get("subject") or row["case"],
         age_years=float(row["age"]) if row.get("age") else None,
+        source=row.get("source", ""),
+        voxel=row.get("voxel", ""),
+        lesions=folder / row["label"] if usable and row["label"] and row["label2"] else None,
     )
