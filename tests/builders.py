@@ -320,6 +320,8 @@ def an_interpretation() -> Interpretation:
                 ml=1.0,
             ),
         ),
+        misfit=0.02,
+        slices=(40, 52),
     )
 
 

@@ -158,10 +158,17 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpretation:
-    """Which structures and places carry the entropy that is unusual; largest first."""
+    """Which structures and places carry the entropy that is unusual; largest first.
+
+    misfit: share of the brain, [0, 1], where anatomy at this pose explains the image worse than at an unknown pose;
+    large after a failed registration, small where one place differs. NaN: not told.
+    slices: first and last slice of the scanner's grid that the place shown reaches; None: nothing is unusual there.
+    """
 
     shares: tuple[EntropyShare, ...]
     spots: tuple[Spot, ...]
+    misfit: float = math.nan
+    slices: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from tests.triage.gate.scenes import (
 )
 from triage.anatomy import BRAIN, N_CLASSES
 from triage.findings import FINDINGS
-from triage.gate.rules import WORDING
+from triage.gate.wording import WORDING, Action
 from triage.gate.signals import FAR_MM, PATCH_MM, SIGNALS, Evidence
 from triage.verdict import Prediction
 
@@ -76,7 +76,8 @@ def worst_patch_by_loop(values: np.ndarray, brain: np.ndarray) -> float:
 def test_every_signal_has_words_for_a_reader(name: str) -> None:
     wording = WORDING[name]
 
-    assert wording.title and wording.meaning.endswith(".") and wording.action.endswith(".")
+    assert wording.title and wording.meaning.endswith(".") and wording.how.endswith(".")
+    assert wording.action in Action
 
 
 @every_signal

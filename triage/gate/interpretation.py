@@ -1,14 +1,20 @@
 """Where the doubt of a flagged case lies: which structures and places carry more entropy than is usual there."""
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from triage.anatomy import BRAIN, N_CLASSES, structure_name
-from triage.gate.signals import PATCH_MM, Evidence
+from triage.gate.signals import PATCH_MM, Evidence, Patches
 from triage.verdict import EntropyShare, Interpretation, Place, Prediction, Side, Spot
 
 SPOTS = 3
+GLOBAL_MISFIT = 0.1
+"""Clean scans and such with a lesion have under .01, poses 15 mm off and flipped heads over .3: see explain.md."""
+MOST_TO_EDIT = 1 / 3
+"""Of the brain's slices."""
 MIDLINE_MM = 4
 ONE_SIDE = 2 / 3
 """A side that holds at least this share of a structure's unusual entropy is named alone."""
@@ -16,9 +22,39 @@ UNPAIRED = frozenset({7, 10})
 """Third and fourth ventricle, brainstem."""
 
 
-def interpret(e: Evidence) -> Interpretation:
-    """Shares and spots of a prediction that has a brain."""
-    return Interpretation(shares=entropy_shares(e), spots=spots(e))
+def interpret(e: Evidence, patches: Patches) -> Interpretation:
+    """What is told of a prediction that has a brain. patches: those whose worst is the place shown."""
+    return Interpretation(shares=entropy_shares(e), spots=spots(e), misfit=misfit(e), slices=reached_slices(e, patches))
+
+
+def misfit(e: Evidence) -> float:
+    """Share of the brain, [0, 1], around which anatomy at this pose explains the image worse than at an unknown one."""
+    return float(np.mean(e.conflict_patches[e.brain] > 0))
+
+
+def is_global(e: Evidence) -> bool:
+    """Whether anatomy fits badly all over, as after a failed registration, and not in one place, as with a lesion."""
+    return misfit(e) >= GLOBAL_MISFIT
+
+
+def reached_slices(e: Evidence, patches: Patches) -> tuple[int, int] | None:
+    """First and last slice of the scanner's grid that the worst patch reaches, with all around it that is half as bad.
+
+    None where nothing is bad: the patches are not positive, or not numbers.
+    """
+    inside = np.where(e.brain, patches, -np.inf)
+    index = np.unravel_index(int(inside.argmax()), inside.shape)
+    if not inside[index] > 0:
+        return None
+    reached = np.argwhere(_around(inside, index)) + [s.start for s in e.box]
+    return _slices(e.prediction, reached)
+
+
+def worth_editing(e: Evidence, slices: tuple[int, int]) -> bool:
+    """Whether these are few enough of the brain's slices to be edited one by one."""
+    corners = np.array(list(itertools.product(*((s.start + PATCH_MM, s.stop - PATCH_MM) for s in e.box))))
+    first, last = _slices(e.prediction, corners)
+    return slices[1] - slices[0] + 1 <= MOST_TO_EDIT * (last - first + 1)
 
 
 def entropy_shares(e: Evidence) -> tuple[EntropyShare, ...]:
@@ -53,8 +89,7 @@ def spots(e: Evidence) -> tuple[Spot, ...]:
     found: list[Spot] = []
     while len(found) < SPOTS and (peak := float(patches.max())) > 0:
         index = np.unravel_index(int(patches.argmax()), patches.shape)
-        regions, _ = ndimage.label(patches >= peak / 2)
-        around = regions == regions[index]
+        around = _around(patches, index)
         conformed = tuple(int(n) + s.start for n, s in zip(index, e.box, strict=True))
         place = place_at(e.prediction, (conformed[0], conformed[1], conformed[2]))
         side = _side_of_voxel(e.prediction, place.conformed)
@@ -75,6 +110,20 @@ def place_at(prediction: Prediction, index: tuple[int, int, int]) -> Place:
         ras_mm=(float(mm[0]), float(mm[1]), float(mm[2])),
         structure=structure_name(int(prediction.labels[index])),
     )
+
+
+def _around(patches: Patches, index: tuple[np.intp, ...]) -> NDArray[np.bool_]:
+    """The connected patches around this one that are at least half as bad: the outline of a blob wider than a patch."""
+    regions, _ = ndimage.label(patches >= patches[index] / 2)
+    return np.asarray(regions == regions[index])
+
+
+def _slices(prediction: Prediction, index: NDArray[np.integer]) -> tuple[int, int]:
+    """First and last slice of the scanner's grid, its third axis, on which these voxels lie. index: (n, 3)."""
+    to_scanner = np.linalg.inv(prediction.scanner_affine) @ prediction.affine
+    at = np.rint(index @ to_scanner[2, :3] + to_scanner[2, 3]).astype(int)
+    low, high = np.clip((at.min(), at.max()), 0, prediction.scanner_labels.shape[2] - 1)
+    return int(low), int(high)
 
 
 def _mni_x(prediction: Prediction) -> NDArray[np.float32]:

@@ -16,6 +16,9 @@ from triage.anatomy import BRAIN, LESION
 from triage.findings import predictive_entropy
 from triage.verdict import Prediction
 
+Patches = NDArray[np.float32]
+"""Means over 10 mm around each voxel of the brain's box."""
+
 PATCH_MM = 10
 FAR_MM = 3
 """Distances from a boundary are told apart up to here; "interior" is this far or farther."""
@@ -84,17 +87,17 @@ class Evidence:
         return excess.astype(np.float32)
 
     @cached_property
-    def excess_patches(self) -> NDArray[np.float32]:
+    def excess_patches(self) -> Patches:
         """Mean of that over 10 mm patches."""
         return _patch_mean(self.excess)
 
     @cached_property
-    def conflict_patches(self) -> NDArray[np.float32]:
+    def conflict_patches(self) -> Patches:
         """Mean over 10 mm patches of the conflict with anatomy, nats."""
         conflict = np.where(self.brain, self.prediction.conflict[self.box], 0)
         return _patch_mean(conflict.astype(np.float32))
 
-    def worst(self, patches: NDArray[np.float32]) -> tuple[int, int, int]:
+    def worst(self, patches: Patches) -> tuple[int, int, int]:
         """Conformed index of the worst patch's centre, within the brain."""
         flat = int(np.where(self.brain, patches, -np.inf).argmax())
         index = np.unravel_index(flat, patches.shape)
@@ -153,17 +156,23 @@ def feature_density(e: Evidence) -> float:
 
 
 def input_quality(e: Evidence) -> float:
-    """u8: the worst of the input's shortcomings, each relative to what is still good enough.
+    """u8: the worst of the input's shortcomings, each relative to what is still good enough."""
+    found = shortcomings(e.prediction.quality)
+    return _of_brain(e, float(np.max(list(found.values())))) if found else float("nan")
 
-    Brain on the edge of the field of view, coarse sampling, noise. Air may be absent (skull-stripped): then no SNR.
+
+def shortcomings(quality: Mapping[str, float]) -> dict[str, float]:
+    """Coverage, sampling and noise, 1 where only just good enough; none when a fact is missing.
+
+    Air may be absent (skull-stripped): then noise is not told.
     """
-    facts = e.prediction.quality
-    if not {"edge_contact_cm2", "largest_spacing_mm", "snr"} <= facts.keys():
-        return float("nan")
-    terms = [facts["edge_contact_cm2"] / EDGE_CONTACT_CM2, facts["largest_spacing_mm"] / LARGEST_SPACING_MM]
-    if not np.isnan(facts["snr"]):
-        terms.append(ENOUGH_SNR / max(facts["snr"], 1e-6))
-    return _of_brain(e, float(np.max(terms)))
+    if not {"edge_contact_cm2", "largest_spacing_mm", "snr"} <= quality.keys():
+        return {}
+    found = {
+        "coverage": quality["edge_contact_cm2"] / EDGE_CONTACT_CM2,
+        "sampling": quality["largest_spacing_mm"] / LARGEST_SPACING_MM,
+    }
+    return found if np.isnan(quality["snr"]) else found | {"noise": ENOUGH_SNR / max(quality["snr"], 1e-6)}
 
 
 def finding_entropy(e: Evidence) -> float:

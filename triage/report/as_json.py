@@ -18,7 +18,7 @@ from triage.measurements import measure
 from triage.verdict import Prediction, PriorEffect, Report, Verdict
 
 REPORT = "report.json"
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 OLDEST_STATED_AGE = 90
 """Ages of 90 and over are stated as 90. Source: HIPAA Safe Harbor, 45 CFR 164.514(b)(2)(i)(C)."""
 

@@ -14,7 +14,7 @@ NAMED = 3
 
 def explain(verdict: Verdict, prior: Mapping[str, Any] | None) -> list[str]:
     """Sentences for a reader. prior: as report.json has it, with None for what is not a number."""
-    sentences = [_where(verdict.interpretation), _anatomy(prior), _score(verdict)]
+    sentences = [_where(verdict.interpretation), _fit(verdict.interpretation), _anatomy(prior), _score(verdict)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -41,6 +41,20 @@ def _where(interpretation: Interpretation | None) -> str:
     first, *others = shares
     most = f"{percent(first.share)} of the unusual entropy lies in the {_with_volume(first)}"
     return f"{', '.join([most, *(f'{percent(s.share)} in the {_with_volume(s)}' for s in others)])}."
+
+
+def _fit(interpretation: Interpretation | None) -> str:
+    """How far the worst place reaches, and over how much of the brain anatomy does not fit: all of it, or one place."""
+    if interpretation is None:
+        return ""
+    first, last = interpretation.slices or (None, None)
+    reach = "" if first is None or last is None else f"The worst place reaches slices {first + 1} to {last + 1}. "
+    if not math.isfinite(interpretation.misfit):
+        return reach.strip()
+    return (
+        f"{reach}Around {percent(interpretation.misfit)} of the brain anatomy fits worse here than at an unknown pose; "
+        "a failed registration makes that a third or more, one abnormal place a few percent at most."
+    )
 
 
 def _with_volume(share: EntropyShare) -> str:

@@ -173,6 +173,8 @@ def _interpretation(written: Mapping[str, Any] | None) -> Interpretation | None:
     return Interpretation(
         shares=tuple(EntropyShare(**{**row, "side": Side(row["side"])}) for row in shares),
         spots=tuple(Spot(**{**row, "side": Side(row["side"]), "place": _place(row["place"])}) for row in spots),
+        misfit=_number(written.get("misfit")),  # none before version 1.2, as of slices
+        slices=(slices[0], slices[1]) if (slices := written.get("slices")) else None,
     )
 
 

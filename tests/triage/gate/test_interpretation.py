@@ -8,7 +8,7 @@ import pytest
 
 from tests.triage.gate.scenes import USUAL, a_small_prediction, ball, ball_labels, verdict_for
 from triage.anatomy import BRAIN
-from triage.gate.interpretation import entropy_shares, spots
+from triage.gate.interpretation import entropy_shares, is_global, misfit, reached_slices, spots
 from triage.gate.signals import Evidence
 from triage.verdict import Prediction, Route, Side
 
@@ -107,6 +107,54 @@ def test_a_spot_is_as_large_as_the_region_at_half_of_its_worst_patch() -> None:
 
     assert spot.ml == pytest.approx(1.0)
     assert spot.nats == pytest.approx(50 / 1000, rel=1e-3)
+
+
+WHOLE = np.full((20, 20, 80), 3, np.uint8)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("slice_mm", [-3.0, -1.0, 1.0, 2.5])
+def test_the_slices_reached_are_those_of_the_scanner_whose_patches_hold_the_doubt(axis: int, slice_mm: float) -> None:
+    """A point's patches are those centred on the 10 voxels around it; their middles lie on these slices."""
+    at = (9, 8, 11)
+    good = a_small_prediction(labels=WHOLE)
+    entropy = good.entropy.copy()
+    entropy[at] += 50
+    column, row = (a for a in range(3) if a != axis)
+    scanner = np.zeros((4, 4))
+    scanner[column, 0] = scanner[row, 1] = scanner[3, 3] = 1
+    scanner[axis, 2] = slice_mm
+    scanner[:3, 3] = good.affine[:3, 3] + np.eye(3)[axis] * (0 if slice_mm > 0 else WHOLE.shape[axis] - 1)
+    grid = np.zeros((80, 80, 80), np.uint8)
+    prediction = replace(
+        good, entropy=entropy, scanner_affine=scanner, scanner_labels=grid, scanner_entropy=grid.astype(np.float32)
+    )
+    middles = good.affine[axis, 3] + np.arange(at[axis] - 4, at[axis] + 6)
+    expected = np.rint((middles - scanner[axis, 3]) / slice_mm)
+
+    found = evidence(prediction)
+
+    assert reached_slices(found, found.excess_patches) == (expected.min(), expected.max())
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_where_nothing_is_unusual_no_slice_is_reached(value: float) -> None:
+    found = evidence(a_small_prediction())
+
+    assert reached_slices(found, np.full_like(found.excess_patches, value)) is None
+
+
+def test_the_misfit_is_the_share_of_the_brain_around_which_anatomy_explains_nothing() -> None:
+    half = np.where(np.arange(80) < 40, 1.0, -1.0).astype(np.float32) * np.ones(WHOLE.shape, np.float32)
+
+    assert misfit(evidence(a_small_prediction(WHOLE, conflict=half))) == pytest.approx(0.5, abs=1 / 80)
+
+
+@pytest.mark.parametrize(("radius", "everywhere"), [(3, False), (12, True)])
+def test_a_misfit_in_one_place_is_not_a_global_one(radius: float, everywhere: bool) -> None:
+    conflict = np.where(ball(WHOLE.shape, (10, 10, 40), radius), 3.0, -0.5).astype(np.float32)
+
+    assert is_global(evidence(a_small_prediction(WHOLE, conflict=conflict))) is everywhere
 
 
 def test_doubt_all_over_the_brain_is_one_large_spot() -> None:

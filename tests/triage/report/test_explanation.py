@@ -28,6 +28,22 @@ def test_the_structures_are_named_with_side_share_and_volume_and_small_shares_ar
     )
 
 
+def test_the_slices_that_the_worst_place_reaches_are_counted_from_one_and_the_misfit_is_told() -> None:
+    text = plain(explain(a_flagged_verdict(), PRIOR))
+
+    assert "The worst place reaches slices 41 to 53." in text
+    assert "Around 2 % of the brain anatomy fits worse here than at an unknown pose" in text
+
+
+def test_a_report_from_before_misfit_and_slices_tells_neither() -> None:
+    before = Interpretation(shares=(), spots=())
+
+    text = plain(explain(a_flagged_verdict(interpretation=before), PRIOR))
+
+    assert "slices" not in text
+    assert "unknown pose" not in text
+
+
 def test_the_prior_is_told_with_the_entropy_before_and_after_and_what_it_relabelled() -> None:
     """The prior of the phantom relabelled one in five voxels of the hippocampus, and nothing else."""
     text = plain(explain(a_flagged_verdict(), PRIOR))
