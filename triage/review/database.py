@@ -1,23 +1,38 @@
-"""The database under the queue: SQLite unless another is named. What only SQLite needs is here and nowhere else."""
+"""The database of the review: SQLite unless another is named. What differs between databases is here and nowhere else.
+
+One program writes at a time in any of them: SQLite has one lock for it, PostgreSQL is given one. So every method of the
+review may be reasoned about as if it were alone, and the audit cannot fork.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from triage.errors import TriageError
-from triage.review.tables import Base
+from triage.review import audit
+from triage.review.migrations import bring_up_to_date
 
 BUSY_TIMEOUT_MS = 30_000
+WRITER_LOCK = 0x42545249
+"""Key of PostgreSQL's advisory lock that a writer holds until its transaction ends."""
+
+_READS_ONLY = "reads_only"
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
 
 
 def connect(url: str) -> Engine:
-    """A database by its URL, with its tables made when they are not there."""
+    """A database by its URL, with its tables made or brought up to date."""
     try:
         address = make_url(url)
         engine = create_engine(address)
@@ -28,21 +43,25 @@ def connect(url: str) -> Engine:
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "begin", _BEGIN[engine.dialect.name])
     try:
         with engine.begin() as connection:
-            Base.metadata.create_all(connection)
+            bring_up_to_date(connection)
     except SQLAlchemyError as error:
         raise _unusable(address, error) from error
+    with transaction(engine) as session:
+        audit.begin(session)
     return engine
 
 
 @contextmanager
 def transaction(engine: Engine, *, reads_only: bool = False) -> Iterator[Session]:
     """A session that is committed whole or not at all. A reader sees one moment and waits for no writer."""
-    begin = "BEGIN" if reads_only else "BEGIN IMMEDIATE"
+    options: dict[str, Any] = {_READS_ONLY: reads_only}
+    if reads_only and engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     try:
-        with Session(engine.execution_options(sqlite_begin=begin)) as session, session.begin():
+        with Session(engine.execution_options(**options), expire_on_commit=False) as session, session.begin():
             yield session
     except SQLAlchemyError as error:
         raise _unusable(engine.url, error) from error
@@ -54,8 +73,20 @@ def _set_up_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Any) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN" if _only_reads(connection) else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if not _only_reads(connection):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+
+
+def _only_reads(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(_READS_ONLY, False))
+
+
+_BEGIN = {"sqlite": _begin_sqlite, "postgresql": _begin_postgresql}
 
 
 def _unusable(url: URL, error: SQLAlchemyError) -> TriageError:

@@ -1,20 +1,22 @@
 """The review queue: remembers every decision, and holds what a human must see, most doubtful first."""
 
 import math
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from triage.case import RefusedInput
 from triage.errors import Code
 from triage.review import audit
-from triage.review.database import connect, transaction
-from triage.review.tables import AuditHead, Decision, ReviewItem, State
-from triage.verdict import Reason, Report, Route
+from triage.review.database import connect, now, transaction
+from triage.review.tables import AuditHead, Decision, Lease, ReviewItem
+from triage.review.words import Kind, State
+from triage.verdict import Reason, Report, Route, Verdict
 
 PIPELINE = "pipeline"
 """Who acts when no human does."""
@@ -42,11 +44,6 @@ class AuditState:
     broken: audit.Broken | None
 
 
-def now() -> datetime:
-    """This moment, in UTC."""
-    return datetime.now(UTC)
-
-
 class ReviewQueue:
     """The queue in a database. Every method is one transaction."""
 
@@ -54,8 +51,17 @@ class ReviewQueue:
         self._engine = engine
         self._clock = clock
 
-    def settle(self, report: Report) -> None:
-        """Record a decision, and put the case in front of a human unless it was accepted. Twice is the same as once."""
+    @property
+    def engine(self) -> Engine:
+        """The database, for the other sides of the review: `ReviewDesk`, `Accounts`, `History`."""
+        return self._engine
+
+    def settle(self, report: Report, *, blind: bool = False) -> None:
+        """Record a decision, and put the case in front of a human unless it was accepted. Twice is the same as once.
+
+        blind: an accepted case is drawn for quality control, and waits too; its reviewer is not told. What a human has
+        read already is not asked again.
+        """
         new = _decision(report, self._clock())
         with transaction(self._engine) as session:
             old = session.scalar(
@@ -67,16 +73,20 @@ class ReviewQueue:
             )
             if old is not None and old.current and _outcome(old) == _outcome(new):
                 return
+            read = old is not None and _outcome(old) == _outcome(new) and _was_read(session, old)
             decision = new if old is None else _brought_up_to_date(old, new)
             waiting_since = _supersede(session, decision)
-            if report.verdict.route is not Route.ACCEPTED:
-                session.add(_open(decision, doubt=report.verdict.doubt, waiting_since=waiting_since))
+            accepted = report.verdict.route is Route.ACCEPTED
+            if not read and (blind or not accepted):
+                item = _blind_item(session, decision, report.verdict) if accepted else _item(decision, report.verdict)
+                item.waiting_since = waiting_since
+                session.add(item)
             audit.append(
                 session,
                 at=new.decided_at,
                 actor=PIPELINE,
                 event="decided" if old is None else "decided_again",
-                content=_outcome(new),
+                content={**_outcome(new), "blind": blind and accepted},
             )
 
     def is_decided(self, content_sha256: str, bundle_digest: str) -> bool:
@@ -118,11 +128,8 @@ class ReviewQueue:
 
 
 def open_queue(url: str, *, clock: Callable[[], datetime] = now) -> ReviewQueue:
-    """The queue at a database URL, e.g. sqlite:////data/review.db; its tables are made when they are not there."""
-    engine = connect(url)
-    with transaction(engine) as session:
-        audit.begin(session)
-    return ReviewQueue(engine, clock=clock)
+    """The queue at a database URL, e.g. sqlite:////data/review.db; its tables are made or brought up to date."""
+    return ReviewQueue(connect(url), clock=clock)
 
 
 def _supersede(session: Session, decision: Decision) -> datetime:
@@ -134,18 +141,55 @@ def _supersede(session: Session, decision: Decision) -> datetime:
     still_open = (ReviewItem.pseudonym == decision.pseudonym, ReviewItem.state == State.OPEN.value)
     for item in session.scalars(select(ReviewItem).where(*still_open)):
         item.state, item.closed_at = State.SUPERSEDED.value, decision.decided_at
+        session.execute(delete(Lease).where(Lease.item_id == item.id))
         waiting_since = min(waiting_since, item.waiting_since)
     session.flush()  # the old item closes before a new one opens: the database allows one open item a case
     return waiting_since
 
 
-def _open(decision: Decision, *, doubt: float, waiting_since: datetime) -> ReviewItem:
+def _was_read(session: Session, decision: Decision) -> bool:
+    """Whether a human has given the verdict on what this decision last said."""
+    latest = select(ReviewItem.state).where(ReviewItem.decision_id == decision.id).order_by(ReviewItem.id.desc())
+    return session.scalar(latest.limit(1)) == State.DECIDED.value
+
+
+def _item(decision: Decision, verdict: Verdict) -> ReviewItem:
+    """A case in doubt, under the title of its first reason."""
+    first = verdict.reasons[0]
+    titles = {signal.name: signal.title for signal in verdict.signals}
     return ReviewItem(
         decision=decision,
         pseudonym=decision.pseudonym,
-        doubt=doubt,
+        kind=Kind.DOUBT.value,
+        doubt=verdict.doubt,
+        route=verdict.route.value,
+        signal=first.signal,
+        reason=titles.get(first.signal, first.text),
         state=State.OPEN.value,
-        waiting_since=waiting_since,
+    )
+
+
+def _blind_item(session: Session, decision: Decision, verdict: Verdict) -> ReviewItem:
+    """An accepted case that looks like one in doubt: under its largest signal, with a doubt that nothing gives away.
+
+    That doubt lies between the limit and the doubt of a case that waits, both drawn by the pseudonym.
+    """
+    waiting = select(ReviewItem.doubt).where(
+        ReviewItem.state == State.OPEN.value, ReviewItem.route == Route.HUMAN_REVIEW.value, ReviewItem.doubt < math.inf
+    )
+    doubts = session.scalars(waiting.order_by(ReviewItem.id)).all() or (2 * verdict.limit,)
+    draw = random.Random(decision.pseudonym)  # noqa: S311  repeats for a case, guards no secret
+    doubt = verdict.limit + draw.random() * (draw.choice(doubts) - verdict.limit)
+    largest = max(verdict.signals, key=lambda signal: signal.part)
+    return ReviewItem(
+        decision=decision,
+        pseudonym=decision.pseudonym,
+        kind=Kind.BLIND.value,
+        doubt=doubt,
+        route=Route.HUMAN_REVIEW.value,
+        signal=largest.name,
+        reason=largest.title,
+        state=State.OPEN.value,
     )
 
 
@@ -204,14 +248,12 @@ def _brought_up_to_date(old: Decision, new: Decision) -> Decision:
 
 
 def _open_item(item: ReviewItem) -> OpenItem:
-    decision = item.decision
-    reasons: Sequence[dict[str, Any]] = decision.reasons
     return OpenItem(
         pseudonym=item.pseudonym,
-        route=Route(decision.route),
+        route=Route(item.route),
         doubt=item.doubt,
-        reason=reasons[0]["text"] if reasons else "",
-        action=decision.action,
-        bundle_digest=decision.bundle_digest,
+        reason=item.reason,
+        action=item.decision.action,
+        bundle_digest=item.decision.bundle_digest,
         waiting_since=item.waiting_since,
     )

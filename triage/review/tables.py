@@ -1,62 +1,20 @@
-"""The tables of the review database. What is typed here is all that it holds: pseudonyms, never a patient."""
+"""The tables of the review database. What is typed here is all that it holds: pseudonyms, never a patient.
 
-import math
-from datetime import UTC, datetime
-from enum import StrEnum
+One free text is a human's: `Reading.note`. It stays in this table: no log, export, audit row or tracking holds it.
+"""
+
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    DDL,
-    JSON,
-    DateTime,
-    Float,
-    ForeignKey,
-    Index,
-    String,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-    event,
-)
-from sqlalchemy.engine import Dialect
+from sqlalchemy import JSON, Float, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite drops the zone of what it stores; here it comes back."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value
-
-
-class Number(TypeDecorator[float]):
-    """A float that may be NaN: stored as NULL, as SQLite does on its own and PostgreSQL does not."""
-
-    impl = Float(53)
-    cache_ok = True
-
-    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
-        return None if value is None or math.isnan(value) else value
-
-    def process_result_value(self, value: float | None, dialect: Dialect) -> float:
-        return math.nan if value is None else value
+from triage.review.columns import Number, UtcDateTime
+from triage.review.words import State
 
 
 class Base(DeclarativeBase):
     """Registry of the tables below."""
-
-
-class State(StrEnum):
-    """Where a review item stands."""
-
-    OPEN = "open"
-    SUPERSEDED = "superseded"
 
 
 class Decision(Base):
@@ -73,7 +31,7 @@ class Decision(Base):
     content_sha256: Mapped[str] = mapped_column(String(64), index=True)
     bundle_name: Mapped[str] = mapped_column(Text)
     bundle_version: Mapped[str] = mapped_column(Text)
-    bundle_digest: Mapped[str] = mapped_column(String(64))
+    bundle_digest: Mapped[str] = mapped_column(String(64), index=True)
     route: Mapped[str] = mapped_column(String(16))
     code: Mapped[str | None] = mapped_column(String(32))
     score: Mapped[float] = mapped_column(Number, nullable=True)
@@ -85,14 +43,22 @@ class Decision(Base):
 
 
 class ReviewItem(Base):
-    """One case in front of a human. doubt: larger is seen first. waiting_since: kept when a new decision takes over."""
+    """One decision in front of a human: the version that a reading speaks of, since a new decision makes a new item.
+
+    doubt: larger is seen first. route, signal, reason: what the queue shows; of a blind item they do not give it away.
+    waiting_since: kept when a new decision takes over.
+    """
 
     __tablename__ = "review_item"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), index=True)
-    pseudonym: Mapped[str] = mapped_column(String(64))
+    pseudonym: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[str] = mapped_column(String(8))
     doubt: Mapped[float] = mapped_column(Float(53))
+    route: Mapped[str] = mapped_column(String(16))
+    signal: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(16))
     waiting_since: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -101,7 +67,117 @@ class ReviewItem(Base):
 
 
 _IS_OPEN = ReviewItem.state == State.OPEN.value
-Index("one_open_item_a_case", ReviewItem.pseudonym, unique=True, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
+for _name, _columns, _unique in (
+    ("one_open_item_a_case", (ReviewItem.pseudonym,), True),
+    ("open_items_in_order", (ReviewItem.doubt.desc(), ReviewItem.waiting_since, ReviewItem.id), False),
+    ("open_items_by_reason", (ReviewItem.route, ReviewItem.signal), False),
+):
+    Index(_name, *_columns, unique=_unique, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
+
+
+class Account(Base):
+    """Who may open the review pages. password_hash: argon2id, None until the one-time link was used.
+
+    session_epoch: grows when sessions that are open elsewhere must end. failures, retry_after: of the log-in.
+    """
+
+    __tablename__ = "account"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    active: Mapped[bool]
+    session_epoch: Mapped[int]
+    failures: Mapped[int]
+    retry_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class OneTimeLink(Base):
+    """Lets one account set its password once. token_sha256: the token itself is nowhere."""
+
+    __tablename__ = "one_time_link"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Lease(Base):
+    """Who has an open item in hand. After `until` another may take it."""
+
+    __tablename__ = "lease"
+
+    item_id: Mapped[int] = mapped_column(ForeignKey("review_item.id"), primary_key=True, autoincrement=False)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    account: Mapped[Account] = relationship()
+
+
+class Correction(Base):
+    """A reviewer's label volume on the scanner's grid. path: relative to the folder of corrections."""
+
+    __tablename__ = "correction"
+    __table_args__ = (UniqueConstraint("pseudonym", "content_sha256", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pseudonym: Mapped[str] = mapped_column(String(64))
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(Text)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    account: Mapped[Account] = relationship()
+
+
+class Reading(Base):
+    """One reviewer's verdict on one item. ordinal: 1 is the first reading, 2 the second, 3 settles a disagreement.
+
+    final: the one that closed its item. code: a key of `triage.review.words.CODES`. since: when it was taken in hand.
+    """
+
+    __tablename__ = "reading"
+    __table_args__ = (UniqueConstraint("item_id", "ordinal"), UniqueConstraint("item_id", "account_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("review_item.id"))
+    ordinal: Mapped[int]
+    final: Mapped[bool]
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), index=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    verdict: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str] = mapped_column(String(32))
+    note: Mapped[str] = mapped_column(Text)
+    correction_id: Mapped[int | None] = mapped_column(ForeignKey("correction.id"))
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+    item: Mapped[ReviewItem] = relationship()
+    decision: Mapped[Decision] = relationship()
+    account: Mapped[Account] = relationship()
+    correction: Mapped[Correction | None] = relationship()
+
+
+class Live(Base):
+    """Which bundle was live, from when until when; `until` is None for the one that is. MLflow does not keep this."""
+
+    __tablename__ = "live"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bundle_name: Mapped[str] = mapped_column(Text)
+    bundle_version: Mapped[str] = mapped_column(Text)
+    bundle_digest: Mapped[str] = mapped_column(String(64))
+    mlflow_version: Mapped[str | None] = mapped_column(String(32))
+    since: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    by: Mapped[str] = mapped_column(String(64))
+    because: Mapped[str] = mapped_column(Text)
 
 
 class AuditRow(Base):
@@ -123,11 +199,3 @@ class AuditHead(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     sequence: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))
-
-
-for _verb in ("UPDATE", "DELETE"):
-    _forbid = DDL(  # type: ignore[no-untyped-call]
-        f"CREATE TRIGGER audit_no_{_verb.lower()} BEFORE {_verb} ON audit "
-        "BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END"
-    )
-    event.listen(AuditRow.__table__, "after_create", _forbid.execute_if(dialect="sqlite"))
