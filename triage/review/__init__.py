@@ -4,6 +4,7 @@ from triage.review.accounts import Accounts, Person
 from triage.review.database import connect
 from triage.review.desk import ReviewDesk
 from triage.review.history import History
+from triage.review.records import LiveRecord
 from triage.review.review_queue import AuditState, OpenItem, ReviewQueue, open_queue
 from triage.review.words import CODES, Kind, ReaderVerdict, Role, State
 
@@ -13,6 +14,7 @@ __all__ = [
     "AuditState",
     "History",
     "Kind",
+    "LiveRecord",
     "OpenItem",
     "Person",
     "ReaderVerdict",
