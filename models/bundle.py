@@ -46,8 +46,9 @@ class Bundle:
 
     training_prior: (C - 1,) classes of healthy tissue as the likelihood expects them: their frequencies in training to
     the fitted exponent gamma, see `models.priors.exponent`.
-    method: the posterior's row of POSTERIORS. beta: exponent of the prior ratio. The posterior is already divided by
-    the temperature; a state without a mean is that of the network's own head.
+    method: the posterior's row of POSTERIORS. beta: exponent of the prior ratio. temperature: of healthy tissue; the
+    posterior is already divided by it, see `models.predictive.rule`. A state without a mean is that of the network's
+    own head.
     findings: keys of the classifier's classes; none without a classifier.
     members: other networks of the same task, with what they share with this one; their heads, too, are divided.
     """
@@ -62,6 +63,7 @@ class Bundle:
     atlas: Atlas
     training_prior: Tensor
     beta: float
+    temperature: float
     density: FeatureDensity
     findings: tuple[str, ...]
     classifier: Classifier | None
@@ -96,6 +98,7 @@ def load_bundle(folder: Path) -> Bundle:
         atlas=read_atlas(folder / ATLAS),
         training_prior=_training_prior(settings),
         beta=float(settings["beta"]),
+        temperature=temperature,
         density=FeatureDensity(mean=density["mean"], whitening=density["whitening"]),
         findings=findings,
         classifier=_read_classifier(folder) if findings else None,

@@ -79,7 +79,7 @@ def segmenter_digest(engine: BundleEngine) -> str:
     model = engine.model
     weights = [*model.trunk.state_dict().values(), *model.posterior.state.values(), model.atlas.probability]
     known = [weight.numpy().tobytes() for weight in (*weights, model.training_prior)]
-    return hashlib.sha256(b"".join([*known, repr(model.beta).encode()])).hexdigest()[:12]
+    return hashlib.sha256(b"".join([*known, repr((model.beta, model.temperature)).encode()])).hexdigest()[:12]
 
 
 def sampled_case(one: Labelled, engine: BundleEngine, *, cells: int = CELLS, seed: int = 0) -> SampledCase:
@@ -108,14 +108,17 @@ def sampled_case(one: Labelled, engine: BundleEngine, *, cells: int = CELLS, see
     )
 
 
-def predictive(case: SampledCase, heads: Tensor) -> Tensor:
-    """Mean probability over heads, the prior applied to each. heads: (S, 8 C, F + 1). Returns (C, 8, n)."""
+def predictive(case: SampledCase, heads: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """Mean probability over heads, the prior applied to each. Returns (C, 8, n).
+
+    heads: (S, 8 C, F + 1), divided by the temperature, see `models.predictive.rule`.
+    """
     ratio = case.ratio[:, None]
     log_ratio = torch.log(ratio)
     total = torch.zeros(heads.shape[1] // SUBVOXELS, SUBVOXELS, case.features.shape[1])
     for head in heads:
         logits = (head @ case.features).view_as(total)
-        total += fused(logits - logits.amax(dim=0), ratio, log_ratio)[0]
+        total += fused(logits - logits.amax(dim=0), ratio, log_ratio, temperature=temperature)[0]
     return total / len(heads)
 
 

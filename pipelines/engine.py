@@ -92,7 +92,16 @@ class BundleEngine:
             posterior = self.model.posterior
             heads = posterior.sample(self.samples, seed=seed)
             law = posterior if isinstance(posterior, GaussianPosterior) else None
-            result = predict(cells, posterior.mean, heads, anatomy.ratio, BRAIN_CLASSES, law=law, seed=seed)
+            result = predict(
+                cells,
+                posterior.mean,
+                heads,
+                anatomy.ratio,
+                BRAIN_CLASSES,
+                temperature=self.model.temperature,
+                law=law,
+                seed=seed,
+            )
         with clock("scanner_grid"):
             labels = unfold(result.labels, grid).numpy()
             entropy = unfold(result.entropy, grid).numpy()
@@ -127,9 +136,11 @@ class BundleEngine:
         The probability is (C, I/2, J/2, K/2), its cells about 4 mm apart; the affine maps their index to RAS+ mm.
         """
         thin = features[:, ::2, ::2, ::2]
-        coarse = cell_probability(augment(thin), self.model.posterior.mean).view(-1, *thin.shape[1:])
+        model = self.model
+        probability = cell_probability(augment(thin), model.posterior.mean, temperature=model.temperature)
+        coarse = probability.view(-1, *thin.shape[1:])
         affine = coarser(conformed.affine, 4, centre=0.5)
-        return find_pose(coarse[:-1], affine, self.model.atlas), coarse, affine
+        return find_pose(coarse[:-1], affine, model.atlas), coarse, affine
 
     def anatomy(
         self,
@@ -163,7 +174,9 @@ class BundleEngine:
     def _prior_effect(self, features: Tensor, ratio: Tensor) -> PriorEffect:
         """On every second cell along each axis, one voxel of eight."""
         here = ratio.view(-1, *features.shape[1:])[:, ::2, ::2, ::2].reshape(len(ratio), -1)
-        effect = prior_effect(augment(features[:, ::2, ::2, ::2]), self.model.posterior.mean, here).numpy()
+        thin = augment(features[:, ::2, ::2, ::2])
+        head, temperature = self.model.posterior.mean, self.model.temperature
+        effect = prior_effect(thin, head, here, temperature=temperature).numpy()
         return PriorEffect(voxels=effect[0], relabelled=effect[1], entropy_before=effect[2], entropy_after=effect[3])
 
     def _feature_distance(self, features: Tensor, coarse: Tensor) -> float:

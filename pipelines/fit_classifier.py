@@ -69,7 +69,7 @@ def main() -> None:
     folder = features_folder(args.cache, model.trunk)
     draw = drawing(args.label_maps, args.lesion_shapes)
     paths = draw_features(folder, args.cases, draw, runner, args.seed)
-    described = describe_cases(paths, model.posterior.mean)
+    described = describe_cases(paths, model.posterior.mean, model.temperature)
     scores = {choice: cross_validated(described, *choice) for choice in PRECISIONS}
     for choice, (nll, accuracy) in scores.items():
         print(f"precision {choice}: NLL {nll:.3f}, accuracy {accuracy:.3f}")
@@ -135,15 +135,16 @@ def kept_features(path: Path, volume: Callable[[], Volume], runner: Runner) -> T
         return torch.from_numpy(kept["features"].astype(np.float32))
 
 
-def describe_cases(paths: Iterable[Path], head: Tensor) -> Described:
-    """Descriptors of kept features under a head (8 C, F + 1)."""
+def describe_cases(paths: Iterable[Path], head: Tensor, temperature: float) -> Described:
+    """Descriptors of kept features under a head (8 C, F + 1), divided by the temperature."""
     rows, classes, subjects, n_features = [], [], [], 0
     for path in paths:
         with np.load(path) as kept:
             features = torch.from_numpy(kept["features"].astype(np.float32))
             classes.append(KEYS.index(str(kept["finding"])))
             subjects.append(str(kept["subject"]))
-        probability = cell_probability(augment(features), head).view(-1, *features.shape[1:])
+        probability = cell_probability(augment(features), head, temperature=temperature)
+        probability = probability.view(-1, *features.shape[1:])
         rows.append(describe(features, probability))
         n_features = len(features)
     descriptors = torch.stack(rows)

@@ -54,6 +54,7 @@ def predict(
     ratio: Tensor,
     brain: Tensor,
     *,
+    temperature: float = 1.0,
     law: GaussianPosterior | None = None,
     points: int = POINTS,
     held: float = HELD,
@@ -63,10 +64,12 @@ def predict(
 
     features: (F + 1, N), last row ones. mean: (8 C, F + 1) head at the posterior mean. samples: (S, 8 C, F + 1).
     ratio: (C - 1, N) prior ratio rho of the healthy classes. brain: (C,) bool, classes over which means are taken.
+    temperature: by which mean, samples and law are divided; see `models.predictive.rule`.
     law: what the samples are drawn from, when it is a Gaussian: the maps are then those of hundreds of samples, by
     `points` and `seed` of `from_gaussian`, and the samples give the volumes alone. held: see `point`.
     """
-    start = point(features, mean, ratio, samples - mean, held=held if len(samples) > FEW else 0.0)
+    hold = held if len(samples) > FEW else 0.0
+    start = point(features, mean, ratio, samples - mean, held=hold, temperature=temperature)
     if not len(samples):
         nothing = torch.zeros(0, len(brain), dtype=torch.float64)
         return Predictive(
@@ -77,9 +80,9 @@ def predict(
             pairwise_dice=math.nan,
             sampled=0.0,
         )
-    whole = joint(start, features, mean, samples, ratio)
+    whole = joint(start, features, mean, samples, ratio, temperature=temperature)
     draw = from_heads(mean, samples) if law is None else from_gaussian(law, points, seed=seed)
-    labels, entropy, expected, sampled = move(start, features, ratio, draw, whole.growth)
+    labels, entropy, expected, sampled = move(start, features, ratio, draw, whole.growth, temperature=temperature)
     return Predictive(
         labels=labels,
         entropy=entropy,

@@ -48,7 +48,9 @@ class Joint:
         return float(dice[present].mean())
 
 
-def joint(start: Point, features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor) -> Joint:
+def joint(
+    start: Point, features: Tensor, mean: Tensor, samples: Tensor, ratio: Tensor, *, temperature: float = 1.0
+) -> Joint:
     """Every sample on the surveyed cells, as changes to the mean head's sums. samples: (S, 8 C, F + 1), S >= 1."""
     cells, weight = survey(start.doubt)
     heads = by_voxel(torch.cat([mean[None], samples])).permute(2, 1, 0, 3).contiguous()
@@ -57,7 +59,7 @@ def joint(start: Point, features: Tensor, mean: Tensor, samples: Tensor, ratio: 
     def sums(part: tuple[int, slice]) -> tuple[Tensor, Tensor, Tensor]:
         voxel, here = part[0], cells[part[1]]
         logits = (heads[voxel].flatten(0, 1) @ features[:, here]).view(classes, len(samples) + 1, -1)
-        p, _ = fused_probability(shifted(logits), ratio[:, None, here])
+        p, _ = fused_probability(shifted(logits), ratio[:, None, here], temperature=temperature)
         weighted = p * weight[part[1]]
         overlap = weighted[:, 1:] @ p[:, 1:].transpose(1, 2) - (weighted[:, 0] * p[:, 0]).sum(dim=1)[:, None, None]
         first = p[:, 0]

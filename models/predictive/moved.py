@@ -10,7 +10,7 @@ from models.predictive.rule import argmax, fused, shifted, softmax
 
 
 def move(
-    start: Point, features: Tensor, ratio: Tensor, draw: Draw, growth: float
+    start: Point, features: Tensor, ratio: Tensor, draw: Draw, growth: float, *, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor, float]:
     """Labels, entropy, expected entropy (8, N) under samples instead of the mean head; the fraction of voxels sampled.
 
@@ -26,7 +26,10 @@ def move(
         voxel, cells, classes = part
         logits = draw(voxel, classes, features.index_select(1, cells))
         prior = torch.stack([ratio[c].index_select(0, cells) for c in classes if c != lesion])[:, None]
-        p, h = fused(shifted(logits), prior) if lesion in classes else softmax(logits.add_(torch.log(prior)))
+        if lesion in classes:
+            p, h = fused(shifted(logits), prior, temperature=temperature)
+        else:
+            p, h = softmax(logits.add_(torch.log(prior)))
         mean = p[:, 1:].mean(dim=1)
         labels[voxel, cells] = torch.tensor(classes, dtype=torch.uint8)[argmax(mean).long()]
         entropy[voxel, cells] += torch.special.entr(mean).sum(dim=0) - h[0]

@@ -34,7 +34,9 @@ class Point:
     doubt: Tensor
 
 
-def point(features: Tensor, mean: Tensor, ratio: Tensor, changes: Tensor, *, held: float) -> Point:
+def point(
+    features: Tensor, mean: Tensor, ratio: Tensor, changes: Tensor, *, held: float, temperature: float = 1.0
+) -> Point:
     """Every voxel under the mean head. changes: (S, 8 C, F + 1), samples less the mean.
 
     held: a class is held at its point value where its probability stays below this even with its logit one SD up.
@@ -51,7 +53,9 @@ def point(features: Tensor, mean: Tensor, ratio: Tensor, changes: Tensor, *, hel
         cells = features[:, part]
         logit_sd = (cells * (covariance @ cells)).sum(dim=0).clamp_min_(0).sqrt_()
         bound[part] = held * torch.exp(-logit_sd)
-        p, log_p = log_fused(shifted((mean @ cells).view(classes, SUBVOXELS, -1)), ratio[:, None, part])
+        p, log_p = log_fused(
+            shifted((mean @ cells).view(classes, SUBVOXELS, -1)), ratio[:, None, part], temperature=temperature
+        )
         labels[:, part] = argmax(p)
         free = p >= bound[part]
         moving[:, part] = torch.einsum("c,cvn->vn", bits, free.float()).to(torch.int16)

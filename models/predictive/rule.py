@@ -1,4 +1,8 @@
-"""From logits to probabilities and their entropy: softmax and the rule of `models.priors.fusion`, classes first."""
+"""From logits to probabilities and their entropy: softmax and the rule of `models.priors.fusion`, classes first.
+
+The temperature was fitted on healthy tissue and speaks of nothing else, as the prior: logits come divided by it, and
+the lesion's probability is that of the logits as they were.
+"""
 
 import math
 
@@ -14,19 +18,24 @@ SMALLEST = 1e-30
 """Below it a probability is nothing; its logarithm is still a number."""
 
 
-def fused(logits: Tensor, ratio: Tensor, log_ratio: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def fused(
+    logits: Tensor, ratio: Tensor, log_ratio: Tensor | None = None, *, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """The rule of `models.priors.fusion` from logits, and the entropy of what it gives.
 
-    logits: (C, ...), lesion last, shifted so that exp() is safe. ratio: broadcasts to (C - 1, ...); log_ratio: its
-    logarithm, which a caller with many samples takes once. Returns p (C, ...) and its entropy (...), nats.
+    logits: (C, ...), lesion last, divided by the temperature, shifted so that exp() is safe. ratio: broadcasts to
+    (C - 1, ...); log_ratio: its logarithm, which a caller with many samples takes once. Returns p (C, ...) and its
+    entropy (...), nats.
     """
-    p, log_p = log_fused(logits, ratio, log_ratio)
+    p, log_p = log_fused(logits, ratio, log_ratio, temperature=temperature)
     return p, entropy(p, log_p)
 
 
-def log_fused(logits: Tensor, ratio: Tensor, log_ratio: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def log_fused(
+    logits: Tensor, ratio: Tensor, log_ratio: Tensor | None = None, *, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """As `fused`: p and log p, (C, ...). No logarithm a class is taken, since each costs as much as its exponential."""
-    p, scale = fused_probability(logits, ratio)
+    p, scale = fused_probability(logits, ratio, temperature=temperature)
     log_p = logits.clone()
     log_p[:-1] += torch.log(ratio) if log_ratio is None else log_ratio
     log_p[:-1] += torch.log(scale.clamp_min_(SMALLEST))
@@ -34,10 +43,11 @@ def log_fused(logits: Tensor, ratio: Tensor, log_ratio: Tensor | None = None) ->
     return p, log_p
 
 
-def fused_probability(logits: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
+def fused_probability(logits: Tensor, ratio: Tensor, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """As `fused`: p (C, ...), and (...) what exp(logits) times the ratio were divided by, inverted."""
     p = exp(logits)
-    lesion = p[-1] / p.sum(dim=0)
+    as_they_were = p if temperature == 1 else exp(logits * temperature)
+    lesion = as_they_were[-1] / as_they_were.sum(dim=0)
     p[:-1] *= ratio
     scale = (1 - lesion) / p[:-1].sum(dim=0).clamp_min_(SMALLEST)
     p[:-1] *= scale
@@ -76,8 +86,12 @@ def argmax(p: Tensor) -> Tensor:
     return label
 
 
-def cell_probability(features: Tensor, head: Tensor) -> Tensor:
-    """Mean class probability of each cell under one head. features: (F + 1, N); head: (8 C, F + 1). Returns (C, N)."""
+def cell_probability(features: Tensor, head: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """Mean class probability of each cell under one head, without the prior. Returns (C, N).
+
+    features: (F + 1, N); head: (8 C, F + 1), divided by the temperature.
+    """
     chunks = (features[:, part] for part in slices(features.shape[1], DENSE_CELLS))
-    logits = [(head @ chunk).view(-1, SUBVOXELS, chunk.shape[1]) for chunk in chunks]
-    return torch.cat([torch.softmax(chunk, dim=0).mean(dim=1) for chunk in logits], dim=1)
+    logits = (shifted((head @ chunk).view(-1, SUBVOXELS, chunk.shape[1])) for chunk in chunks)
+    nothing = torch.ones(())
+    return torch.cat([fused_probability(x, nothing, temperature=temperature)[0].mean(dim=1) for x in logits], dim=1)

@@ -7,11 +7,11 @@ from models.network import SUBVOXELS
 from models.predictive import DENSE_CELLS, fused
 
 
-def prior_effect(features: Tensor, head: Tensor, ratio: Tensor) -> Tensor:
+def prior_effect(features: Tensor, head: Tensor, ratio: Tensor, *, temperature: float = 1.0) -> Tensor:
     """(4, C) float64, by the class with the prior: voxels, those of another class without it, and two sums in nats.
 
-    The sums are of the entropy without the prior and with it. features: (F + 1, N), last row ones; head: (8 C, F + 1);
-    ratio: (C - 1, N).
+    The sums are of the entropy without the prior and with it. features: (F + 1, N), last row ones; head: (8 C, F + 1),
+    divided by the temperature; ratio: (C - 1, N).
     """
     classes = len(ratio) + 1
     total = torch.zeros(4, classes, dtype=torch.float64)
@@ -19,11 +19,10 @@ def prior_effect(features: Tensor, head: Tensor, ratio: Tensor) -> Tensor:
     for cells, here in parts:
         logits = (head @ cells).view(classes, SUBVOXELS, -1)
         logits = logits - logits.amax(dim=0)
-        before = torch.softmax(logits, dim=0)
-        p, after = fused(logits, here[:, None])
+        without, before = fused(logits, torch.ones(1, 1, 1), temperature=temperature)
+        p, after = fused(logits, here[:, None], temperature=temperature)
         labels = p.argmax(dim=0).ravel()
-        changed = labels != before.argmax(dim=0).ravel()
-        entropy = torch.special.entr(before).sum(dim=0).ravel()
-        values = (torch.ones_like(entropy), changed, entropy, after.ravel())
+        changed = labels != without.argmax(dim=0).ravel()
+        values = (torch.ones_like(before.ravel()), changed, before.ravel(), after.ravel())
         total += torch.stack([torch.bincount(labels, value.double(), classes) for value in values])
     return total

@@ -118,7 +118,7 @@ def measure(inputs: Inputs) -> Results:
         raise ValueError(f"the bundle {inputs.bundle} has no classifier: run pipelines.fit_classifier")
     folder = features_folder(inputs.cache / "classifier", model.trunk)
     fit = json.loads((inputs.bundle / files.METADATA).read_text())["brain_triage"]["findings_fit"]
-    synthetic = describe_cases(sorted(folder.glob("[0-9]*.npz"))[: int(fit["cases"])], head)
+    synthetic = describe_cases(sorted(folder.glob("[0-9]*.npz"))[: int(fit["cases"])], head, model.temperature)
     rows = [row_of(engine, *scan) for scan in scans(inputs, head, engine.runner, folder)]
     return {
         "bundle": f"{model.name} {model.version}",
@@ -149,10 +149,12 @@ def scans(inputs: Inputs, head: Tensor, runner: Runner, folder: Path) -> Iterato
 
 def row_of(engine: BundleEngine, scan: RealScan, how: str, features: Tensor) -> dict[str, Any]:
     """What the classifier says of one scan, as the engine asks it, and two plain numbers to hold it against."""
-    probability = cell_probability(augment(features), engine.model.posterior.mean).view(-1, *features.shape[1:])
+    model = engine.model
+    probability = cell_probability(augment(features), model.posterior.mean, temperature=model.temperature)
+    probability = probability.view(-1, *features.shape[1:])
     known = facts(probability)
-    assert engine.model.classifier is not None
-    samples = engine.model.classifier.sample(describe(features, probability), FINDING_SAMPLES, seed=0).numpy()
+    assert model.classifier is not None
+    samples = model.classifier.sample(describe(features, probability), FINDING_SAMPLES, seed=0).numpy()
     return {
         "case": scan.name,
         "group": scan.group,

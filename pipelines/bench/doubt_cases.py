@@ -1,7 +1,6 @@
 """Scans moved away from training step by step, and what is no brain: what each measure of doubt says of them."""
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.bundle import METADATA
 from models.density import pool
 from models.posteriors import HeadPosterior
 from models.posteriors.point import PointPosterior
@@ -72,7 +70,14 @@ class Judge:
         thin = case.features[:, ::2, ::2, ::2]
         cells = augment(thin)
         ratio = _thinned(anatomy.ratio, grid)
-        shipped = predict(cells, model.posterior.mean, model.posterior.sample(SAMPLES, seed=SEED), ratio, BRAIN_CLASSES)
+        shipped = predict(
+            cells,
+            model.posterior.mean,
+            model.posterior.sample(SAMPLES, seed=SEED),
+            ratio,
+            BRAIN_CLASSES,
+            temperature=model.temperature,
+        )
         brain = shipped.labels >= min(BRAIN)
         predictors = {SHIPPED: _said(shipped, brain)}
         for name, posterior in self.posteriors.items():
@@ -107,16 +112,17 @@ def digest_of(judge: Judge) -> str:
     """Of all that a row depends on but the trunk and the density; neither limits nor a classifier make it stale."""
     heads = [posterior.sample(2, seed=SEED) for posterior in (judge.engine.model.posterior, *judge.posteriors.values())]
     parts = [*heads, judge.engine.model.atlas.probability, judge.engine.model.training_prior]
-    known = [part.numpy().tobytes() for part in parts] + [repr(judge.engine.model.beta).encode()]
+    known = [part.numpy().tobytes() for part in parts] + [
+        repr((judge.engine.model.beta, judge.engine.model.temperature)).encode()
+    ]
     return hashlib.sha256(b"".join(known)).hexdigest()[:12]
 
 
 def posteriors_of(engine: BundleEngine, inputs: Inputs) -> dict[str, HeadPosterior]:
     """The point estimate with its temperature and without, the bundle's posterior, and the fitted ones in the cache."""
     posterior = engine.model.posterior
-    temperature = float(json.loads((inputs.bundle / METADATA).read_text())["brain_triage"]["temperature"])
     return {
-        "softmax": PointPosterior(mean=posterior.mean * temperature),
+        "softmax": PointPosterior(mean=posterior.mean * engine.model.temperature),
         "softmax, temperature": PointPosterior(mean=posterior.mean),
         "posterior": posterior,
     } | read_posteriors(inputs.cache / "doubt" / "posteriors")

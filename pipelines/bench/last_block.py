@@ -6,7 +6,6 @@ CACHE holds cells.safetensors (`pipelines.draw_cells`) and members/{on,anew}_<se
 trained weights or anew from random ones (`pipelines.fit_last_block`).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +69,7 @@ def load_models(inputs: Inputs) -> Models:
     """The bundle, and the members in the cache."""
     bundle = files.load_bundle(inputs.bundle)
     network = files.read_network(inputs.bundle, N_CLASSES)
-    temperature = json.loads((inputs.bundle / files.METADATA).read_text())["brain_triage"]["temperature"]
+    temperature = bundle.temperature
     members, heads = {"network": network}, {"network": bundle.posterior.mean}
     for path in sorted((inputs.cache / MEMBERS).glob("*.safetensors")):
         member = SegmentationNet(N_CLASSES).eval().requires_grad_(False)

@@ -175,7 +175,6 @@ def test_the_template_lies_on_itself_within_3_mm(prediction: Prediction) -> None
     assert prediction.atlas_log_bayes_factor > 0
 
 
-@pytest.mark.xfail(strict=True, reason="bundle 0.2.1 expects 8 to 11.4 ml, see docs/adr/0005")
 def test_no_sample_finds_a_lesion_in_the_healthy_template(prediction: Prediction) -> None:
     assert prediction.volumes_mm3[:, LESION].max() < 10_000
 

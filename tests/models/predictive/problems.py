@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import special
 from torch import Tensor
 
 from models.network import SUBVOXELS
@@ -20,12 +21,31 @@ class Problem:
     mean: Tensor
     samples: Tensor
     ratio: Tensor
+    temperature: float
 
     def predict(self, law: GaussianPosterior | None = None, points: int = 2, held: float = HELD) -> Predictive:
-        return predict(self.features, self.mean, self.samples, self.ratio, BRAIN, law=law, points=points, held=held)
+        return predict(
+            self.features,
+            self.mean,
+            self.samples,
+            self.ratio,
+            BRAIN,
+            temperature=self.temperature,
+            law=law,
+            points=points,
+            held=held,
+        )
 
 
-def problem(*, n: int = 60, samples: int = 6, scale: float = 1.0, spread: float = 0.4, seed: int = 0) -> Problem:
+def problem(
+    *,
+    n: int = 60,
+    samples: int = 6,
+    scale: float = 1.0,
+    spread: float = 0.4,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> Problem:
     generator = torch.Generator().manual_seed(seed)
     mean = scale * torch.randn(SUBVOXELS * C, F + 1, generator=generator)
     return Problem(
@@ -33,18 +53,17 @@ def problem(*, n: int = 60, samples: int = 6, scale: float = 1.0, spread: float 
         mean=mean,
         samples=mean + spread * torch.randn(samples, *mean.shape, generator=generator),
         ratio=torch.exp(torch.randn(C - 1, n, generator=generator)),
+        temperature=temperature,
     )
 
 
 def probability(p: Problem, head: Tensor, *, prior: bool = True) -> np.ndarray:
-    """Softmax and the healthy-tissue rule as written in the paper's terms: (C, 8, N) float64."""
-    scores = (head.double() @ p.features.double()).view(C, SUBVOXELS, -1).numpy()
-    e = np.exp(scores - scores.max(axis=0))
-    q = e / e.sum(axis=0)
-    if not prior:
-        return q
-    healthy = q[:-1] / (1 - q[-1]) * p.ratio.double().numpy()[:, None]
-    return np.concatenate([(1 - q[-1]) * healthy / healthy.sum(axis=0), q[-1:]])
+    """Softmax, temperature and prior among the healthy classes alone, as the rule is written: (C, 8, N) float64."""
+    divided = (head.double() @ p.features.double()).view(C, SUBVOXELS, -1).numpy()
+    lesion = special.softmax(divided * p.temperature, axis=0)[-1:]
+    ratio = p.ratio.double().numpy()[:, None] if prior else 1.0
+    healthy = special.softmax(divided[:-1], axis=0) * ratio
+    return np.concatenate([(1 - lesion) * healthy / healthy.sum(axis=0), lesion])
 
 
 def entropy_of(p: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from .problems import BRAIN, C, entropy_of, probability, problem, under_each_sam
 
 @pytest.mark.usefixtures("small_chunks")
 class TestNothingHeld:
-    p = problem(samples=10)
+    p = problem(samples=10, temperature=1.4)
     draws = under_each_sample(p)
 
     def test_labels_are_the_argmax_of_the_mean_probability(self):
@@ -47,7 +47,7 @@ class TestNothingHeld:
 class TestSomeHeld:
     """The default: classes that stay improbable keep the probability that they have under the mean head."""
 
-    p = problem(n=400, samples=64, scale=3.0, spread=0.3)
+    p = problem(n=400, samples=64, scale=2.1, spread=0.21, temperature=1.4)
     mean = probability(p, p.mean)
     draws = under_each_sample(p)
     still = (mean > 0.99 * HELD * math.exp(-4)).sum(axis=0) < 2
