@@ -110,12 +110,15 @@ class Case:
     """One study with the structural series chosen for it.
 
     pseudonym: keyed hash of patient and study, stable over reruns. content_sha256: digest of the chosen series' files.
+    subject: keyed hash of the patient alone, the same for all studies: what `triage.ledger` splits by. Empty when
+    nobody knows whose the case is; then it is never trained on.
     """
 
     pseudonym: str
     content_sha256: str
     structural: Series
     others: tuple[NotChosen, ...] = ()
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from triage.dicom.limits import ReadLimits
 from triage.dicom.sniff import Kind, fingerprint, kind_of
 from triage.dicom.studies import Rejected, candidates_of, reject, studies_of
 from triage.errors import Code, Refusal, TriageError
+from triage.ledger import one_spelling
 from triage.nifti import read_nifti_header
 from triage.nifti_names import Session, has_agent_name, is_label_name, other_kind, session_of, weighting_of_name
 
@@ -68,7 +69,15 @@ class _Findings:
     def stray(self, path: Path, refusal: Refusal) -> None:
         self.strays[path.parent, refusal.code].append((path, refusal))
 
-    def settle(self, pseudonym: str, candidates: Sequence[Series], rejected: Sequence[Rejected], digest: str) -> None:
+    def settle(
+        self,
+        pseudonym: str,
+        candidates: Sequence[Series],
+        rejected: Sequence[Rejected],
+        digest: str,
+        *,
+        subject: str = "",
+    ) -> None:
         """One study or session: a case with the best candidate, or a refusal for the most promising rejected series."""
         if candidates:
             best, others = choose(candidates)
@@ -78,6 +87,7 @@ class _Findings:
                     content_sha256=digest_of(*(file.sha256 for file in best.files)),
                     structural=best,
                     others=(*others, *(series.not_chosen for series in rejected)),
+                    subject=subject,
                 )
             )
         elif rejected:
@@ -161,7 +171,9 @@ def _take_dicom(paths: Iterable[Path], findings: _Findings, limits: ReadLimits) 
             except Exception as error:
                 findings.refuse(pseudonym, study.content_sha256, _as_refusal(error), len(study.headers))
                 continue
-            findings.settle(pseudonym, candidates, rejected, study.content_sha256)
+            patient = one_spelling(study.patient_id)
+            subject = findings.pseudonyms.of("subject", patient) if patient else ""
+            findings.settle(pseudonym, candidates, rejected, study.content_sha256, subject=subject)
 
 
 def _take_nifti(paths: Iterable[Path], root: Path, findings: _Findings, limits: ReadLimits) -> None:
@@ -201,7 +213,8 @@ def _take_nifti(paths: Iterable[Path], root: Path, findings: _Findings, limits: 
     for session, (candidates, rejected) in sessions.items():
         name = findings.pseudonyms.of("bids", _below(session.dataset, root), session.subject, session.session)
         digest = digest_of(*(series.uid for series in candidates), *(one.not_chosen.pseudonym for one in rejected))
-        findings.settle(name, candidates, rejected, digest)
+        subject = findings.pseudonyms.of("bids-subject", _below(session.dataset, root), session.subject)
+        findings.settle(name, candidates, rejected, digest, subject=subject)
 
 
 def _as_refusal(error: Exception) -> Refusal:

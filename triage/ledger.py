@@ -92,7 +92,7 @@ class Ledger:
             return len(new)
 
     def _digest(self, subject: str) -> str:
-        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", subject).casefold()).strip()
+        name = one_spelling(subject)
         if not name:
             raise TriageError(
                 "A case without a subject cannot be put into any split.", do="Give every case its subject."
@@ -136,6 +136,11 @@ class Ledger:
 
     def _link(self, last: str, digest: str, split: Split) -> str:
         return hmac.new(self.key, f"{last} {digest} {split}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def one_spelling(subject: str) -> str:
+    """The name of a subject without what may differ between two spellings of it; empty when it names nobody."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", subject).casefold()).strip()
 
 
 def _allotted(digest: str, shares: Mapping[Split, float]) -> Split:

@@ -123,6 +123,23 @@ def test_a_rerun_finds_the_same_and_another_key_gives_other_pseudonyms(tmp_path)
     assert other.cases[0].content_sha256 == first.cases[0].content_sha256
 
 
+def test_two_studies_of_one_patient_are_two_cases_of_one_subject(tmp_path):
+    classic(tmp_path / "first", StudyInstanceUID="2.25.1", PatientID="doe 1")
+    classic(tmp_path / "second", StudyInstanceUID="2.25.2", PatientID="DOE 1 ")
+    classic(tmp_path / "other", StudyInstanceUID="2.25.3", PatientID="DOE 2")
+
+    found = inventory(tmp_path)
+
+    assert len({case.pseudonym for case in found.cases}) == 3
+    assert len({case.subject for case in found.cases}) == 2
+
+
+def test_a_case_whose_patient_is_not_told_has_no_subject(tmp_path):
+    classic(tmp_path, PatientID="")
+
+    assert only_case(tmp_path).subject == ""
+
+
 def test_names_and_places_of_files_change_nothing(tmp_path):
     classic(tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "moved" / "b")

@@ -46,6 +46,7 @@ def contents(report: Report) -> dict[str, Any]:
         "case": {
             "pseudonym": report.case.pseudonym,
             "content_sha256": report.case.content_sha256,
+            "subject": report.case.subject if isinstance(report.case, Case) else "",
             "input": _series(report.case.structural) if isinstance(report.case, Case) else None,
             "not_chosen": [_not_chosen(other) for other in report.case.others],
         },
