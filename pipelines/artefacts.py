@@ -87,12 +87,15 @@ def thickened(volume: Volume, *, axis: int, slice_mm: float) -> Volume:
     return Volume(array=np.ascontiguousarray(np.moveaxis(slices, 0, axis), np.float32), affine=affine)
 
 
-def turned(volume: Volume, rotation: Rotation) -> Volume:
-    """The head turned about the middle of the field of view, on the same grid; zero where it saw nothing."""
+def turned(volume: Volume, rotation: Rotation, *, order: int = 1) -> Volume:
+    """The head turned about the middle of the field of view, on the same grid; zero where it saw nothing.
+
+    order: of the interpolation, 0 for labels.
+    """
     axes = volume.affine[:3, :3]
     back = np.linalg.solve(axes, rotation.inv().as_matrix() @ axes)
     middle = (np.array(volume.array.shape) - 1) / 2
-    array = ndimage.affine_transform(volume.array, back, middle - back @ middle, order=1)
+    array = ndimage.affine_transform(volume.array, back, middle - back @ middle, order=order)
     return Volume(array=array, affine=volume.affine)
 
 

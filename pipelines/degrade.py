@@ -63,8 +63,7 @@ def thick_slices(volume: Volume, level: int, rng: np.random.Generator) -> Volume
 
 def rotation(volume: Volume, level: int, rng: np.random.Generator) -> Volume:
     """The head lies turned about any axis."""
-    axis = rng.standard_normal(3)
-    return turned(volume, Rotation.from_rotvec(np.deg2rad(_at(TURN_DEG, level)) * axis / np.linalg.norm(axis)))
+    return turned(volume, _turn(level, rng))
 
 
 def left_right_flip(volume: Volume, level: int, rng: np.random.Generator) -> Volume:
@@ -138,9 +137,22 @@ DEGRADATIONS: Mapping[str, Degradation] = {
 }
 
 
-def labels_fit(name: str) -> bool:
-    """Whether labels of the original, compared in millimetres, still lie on the structures of the degraded scan."""
-    return name not in {"rotation", "left_right_flip"}
+SAME_AT_EVERY_LEVEL = frozenset({"left_right_flip"})
+
+
+def moved_labels(name: str, labels: Volume, level: int, rng: np.random.Generator) -> Volume:
+    """Labels of the original as they lie in the degraded scan, in millimetres; most damage moves nothing.
+
+    rng: as the damage itself had it.
+    """
+    if name == "rotation":
+        return turned(labels, _turn(level, rng), order=0)
+    return left_right_flip(labels, level, rng) if name == "left_right_flip" else labels
+
+
+def _turn(level: int, rng: np.random.Generator) -> Rotation:
+    axis = rng.standard_normal(3)
+    return Rotation.from_rotvec(np.deg2rad(_at(TURN_DEG, level)) * axis / np.linalg.norm(axis))
 
 
 def _at(values: Sequence[float], level: int) -> float:

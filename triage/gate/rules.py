@@ -1,6 +1,7 @@
 """The gate: signals against their limits, fails closed. Every flag carries its parts, its place and what to do."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class ThresholdGate:
         """Signals, parts, score, route. A signal or score that is not a number never passes."""
         point = self.operating_point
         evidence = Evidence(prediction=prediction, usual_entropy=point.usual_entropy)
-        readings = tuple(r for name in SIGNALS if (r := _reading(name, evidence, point)) is not None)
+        readings = readings_of({name: signal(evidence) for name, signal in SIGNALS.items()}, point)
         score = sum(r.part for r in readings)
         within = score <= point.score_limit  # NaN is not within any limit
         patches = _driving_patches(evidence, readings)
@@ -71,9 +72,36 @@ def refuse(refused: RefusedInput) -> Verdict:
     )
 
 
-def _reading(name: str, evidence: Evidence, point: OperatingPoint) -> SignalReading | None:
+def readings_of(values: Mapping[str, float], point: OperatingPoint) -> tuple[SignalReading, ...]:
+    """The signals with their parts, which sum to the score. values: by name in SIGNALS, in their order."""
+    return tuple(r for name, value in values.items() if (r := _reading(name, value, point)) is not None)
+
+
+def named(readings: tuple[SignalReading, ...], point: OperatingPoint) -> tuple[SignalReading, ...]:
+    """Those worth naming as reasons, worst first; at least one. A part that is not a number comes first."""
+    order = sorted(readings, key=lambda r: -math.inf if math.isnan(r.part) else -r.part)
+    return tuple(r for r in order if not r.part < WORTH_NAMING * point.score_limit) or tuple(order[:1])
+
+
+def suggest(name: str, evidence: Evidence) -> str:
+    """What to do when this signal is a reason.
+
+    Slices are edited where few of them hold the doubt, and the registration is not to blame.
+    """
+    action, how = WORDING[name].action, WORDING[name].how
+    if action is not Action.EDIT_SLICES:
+        return f"{action}: {how}"
+    focal = name == "focal_conflict"
+    slices = reached_slices(evidence, evidence.conflict_patches if focal else evidence.excess_patches)
+    if focal and slices and is_global(evidence):
+        return f"{Action.CHECK_REGISTRATION}: {WORDING['prior_conflict'].how}"
+    if slices and worth_editing(evidence, slices):
+        return f"{action} {slices[0] + 1} to {slices[1] + 1}: {how}"
+    return f"{Action.SECOND_READER}: {TOO_MUCH_TO_EDIT}"
+
+
+def _reading(name: str, value: float, point: OperatingPoint) -> SignalReading | None:
     """None for a signal that the bundle neither limits nor gives; one with a value and no limit never passes."""
-    value = SIGNALS[name](evidence)
     limit = point.limits.get(name)
     if limit is None and math.isnan(value):
         return None
@@ -87,9 +115,6 @@ def _reading(name: str, evidence: Evidence, point: OperatingPoint) -> SignalRead
 
 
 def _reasons(readings: tuple[SignalReading, ...], point: OperatingPoint, evidence: Evidence) -> tuple[Reason, ...]:
-    """The signals worth naming, worst first; at least one. A part that is not a number comes first."""
-    order = sorted(readings, key=lambda r: -math.inf if math.isnan(r.part) else -r.part)
-    named = [r for r in order if not r.part < WORTH_NAMING * point.score_limit] or order[:1]
     return tuple(
         Reason(
             signal=r.name,
@@ -97,9 +122,9 @@ def _reasons(readings: tuple[SignalReading, ...], point: OperatingPoint, evidenc
             value=r.value,
             limit=r.limit,
             part=r.part,
-            action=_suggestion(r, evidence),
+            action=suggest(r.name, evidence),
         )
-        for r in named
+        for r in named(readings, point)
     )
 
 
@@ -113,20 +138,6 @@ def _meaning(reading: SignalReading, evidence: Evidence) -> str:
         found = shortcomings(evidence.prediction.quality)
         return SHORTCOMINGS[max(found, key=found.__getitem__)]
     return WORDING[reading.name].meaning
-
-
-def _suggestion(reading: SignalReading, evidence: Evidence) -> str:
-    """What to do then. Slices are edited where few of them hold the doubt, and the registration is not to blame."""
-    action, how = WORDING[reading.name].action, WORDING[reading.name].how
-    if action is not Action.EDIT_SLICES:
-        return f"{action}: {how}"
-    focal = reading.name == "focal_conflict"
-    slices = reached_slices(evidence, evidence.conflict_patches if focal else evidence.excess_patches)
-    if focal and slices and is_global(evidence):
-        return f"{Action.CHECK_REGISTRATION}: {WORDING['prior_conflict'].how}"
-    if slices and worth_editing(evidence, slices):
-        return f"{action} {slices[0] + 1} to {slices[1] + 1}: {how}"
-    return f"{Action.SECOND_READER}: {TOO_MUCH_TO_EDIT}"
 
 
 def _outside(case: Case, evidence: Evidence, point: OperatingPoint) -> tuple[Reason, ...]:
