@@ -100,11 +100,11 @@ class InMemoryQueue:
     current: dict[str, Report] = field(default_factory=dict)
     waiting_since: dict[str, datetime] = field(default_factory=dict)
 
-    def settle(self, report: Report) -> None:
+    def settle(self, report: Report, *, blind: bool = False) -> None:
         pseudonym = report.case.pseudonym
         self.decided[(pseudonym, report.case.content_sha256, report.bundle.digest)] = report
         self.current[pseudonym] = report
-        if report.verdict.route is Route.ACCEPTED:
+        if report.verdict.route is Route.ACCEPTED and not blind:
             self.waiting_since.pop(pseudonym, None)
         else:
             self.waiting_since.setdefault(pseudonym, self.clock())
@@ -121,11 +121,12 @@ class InMemoryQueue:
 
 
 def _open_item(report: Report, since: datetime) -> OpenItem:
+    reasons = report.verdict.reasons  # none: drawn for a blind review
     return OpenItem(
         pseudonym=report.case.pseudonym,
-        route=report.verdict.route,
+        route=report.verdict.route if reasons else Route.HUMAN_REVIEW,
         doubt=report.verdict.doubt,
-        reason=report.verdict.reasons[0].text,
+        reason=reasons[0].text if reasons else report.verdict.signals[0].title,
         action=report.verdict.action,
         bundle_digest=report.bundle.digest,
         waiting_since=since,

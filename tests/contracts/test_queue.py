@@ -1,25 +1,19 @@
 """Every queue keeps the same promises, whatever it is made of."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
 from tests.builders import BUNDLE, a_refused_input, a_refused_report
 from tests.fakes import InMemoryQueue, tiny_report
 from triage.errors import Code
 from triage.review import ReviewQueue, open_queue
-from triage.review.tables import Base
-from triage.verdict import Report
+from triage.verdict import Report, Route
 
-POSTGRESQL = os.environ.get("BRAIN_TRIAGE_TEST_POSTGRESQL", "")
-"""A database for tests alone, e.g. postgresql+psycopg://postgres@127.0.0.1/test, where there is one."""
 OTHER = replace(BUNDLE, version="2.0.0", digest="f" * 64)
 
 
@@ -34,28 +28,14 @@ class Clock:
         return self.now
 
 
-def in_memory(_: Path) -> Iterator[InMemoryQueue]:
-    yield InMemoryQueue(clock=Clock())
-
-
-def sqlite(folder: Path) -> Iterator[ReviewQueue]:
-    with closing(open_queue(f"sqlite:///{folder / 'review.db'}", clock=Clock())) as queue:
-        yield queue
-
-
-def postgresql(_: Path) -> Iterator[ReviewQueue]:
-    """Emptied after each test."""
-    with closing(open_queue(POSTGRESQL, clock=Clock())) as queue:
+@pytest.fixture(params=["in_memory", "sqlite", "postgresql"])
+def queue(request: pytest.FixtureRequest) -> Iterator[ReviewQueue | InMemoryQueue]:
+    if request.param == "in_memory":
+        yield InMemoryQueue(clock=Clock())
+        return
+    with closing(open_queue(request.getfixturevalue(request.param).made(), clock=Clock())) as queue:
         yield queue
         assert queue.verify_audit().broken is None
-    engine = create_engine(POSTGRESQL)
-    Base.metadata.drop_all(engine)
-    engine.dispose()
-
-
-@pytest.fixture(params=[in_memory, sqlite, *([postgresql] if POSTGRESQL else [])])
-def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReviewQueue | InMemoryQueue]:
-    yield from request.param(tmp_path)
 
 
 def waiting(queue: ReviewQueue | InMemoryQueue) -> list[str]:
@@ -127,6 +107,20 @@ def test_a_case_that_a_new_bundle_accepts_waits_no_longer(queue: ReviewQueue) ->
     queue.settle(tiny_report(bundle=OTHER))
 
     assert waiting(queue) == []
+
+
+def test_an_accepted_case_drawn_for_blind_review_waits_as_if_it_were_in_doubt(queue: ReviewQueue) -> None:
+    queue.settle(tiny_report("doubtful", doubt=2.0))
+    queue.settle(tiny_report("drawn"), blind=True)
+
+    drawn = next(item for item in queue.open_items() if item.pseudonym == "drawn")
+    assert (drawn.route, bool(drawn.reason)) == (Route.HUMAN_REVIEW, True)
+
+
+def test_a_case_in_doubt_stays_one_when_it_is_drawn_for_blind_review(queue: ReviewQueue) -> None:
+    queue.settle(tiny_report("doubtful", doubt=2.0), blind=True)
+
+    assert [item.doubt for item in queue.open_items()] == [2.0]
 
 
 def test_a_decision_that_comes_back_after_another_is_the_current_one_again(queue: ReviewQueue) -> None:

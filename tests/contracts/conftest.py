@@ -1,0 +1,3 @@
+from tests.databases import databases, postgresql, sqlite
+
+__all__ = ["databases", "postgresql", "sqlite"]
