@@ -211,6 +211,109 @@ def import_training(
 
 
 @app.command()
+def plan(
+    *,
+    arrivals: Annotated[str, typer.Option(help="Cases that arrive, as 60/day or 7.5/hour.")],
+    reviewers: Annotated[int, typer.Option(min=1, help="Who read the queue at the same time.")],
+    minutes: Annotated[float, typer.Option(help="Mean time of one reading.")],
+    hours: Annotated[float, typer.Option(help="Working hours a day.")] = 8.0,
+    risk: Annotated[float | None, typer.Option(help="Of the accepted.  [default: the bundle's]")] = None,
+    flagged: Annotated[float | None, typer.Option(help="Share of flagged cases that you measured.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the shipped one]")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Plan the reading: the limit that keeps the risk, and who waits how long for a reviewer."""
+    from pipelines.console import print_json
+    from pipelines.plan import make_plan, read_promises, workload
+    from pipelines.plan_text import as_json as plan_as_json
+    from pipelines.plan_text import as_text
+    from pipelines.settings import SHIPPED_BUNDLE, load_settings
+
+    blind = load_settings(config).blind_review
+    site = workload(arrivals, hours, reviewers=reviewers, minutes=minutes, blind=blind, flagged=flagged)
+    planned = make_plan(site, read_promises(bundle or SHIPPED_BUNDLE), risk)
+    print_json(plan_as_json(planned)) if as_json else typer.echo(as_text(planned))
+    return 0
+
+
+@app.command()
+def challenge(
+    challenger: Challenger,
+    *,
+    cases: Annotated[Path, typer.Option(help="Table of the frozen test set: case, split, finding, t1, label, ...")],
+    splits: Annotated[str, typer.Option(help="Splits of the table, with commas between.")] = "test,pathology",
+    recent: Annotated[int, typer.Option(min=0, help="How many of the last cases the challenger sees in shadow.")] = 30,
+    cache: Annotated[Path, typer.Option(help="Folder for what takes long.")] = Path("out/bench"),
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+) -> int:
+    """Compare a model with the live one; a promotion asks for it. Ends with 2 when it gives no leave."""
+    from pipelines.challenge import challenge as compare
+    from pipelines.comparison import as_markdown
+    from pipelines.scans import read_scans
+    from pipelines.settings import load_settings
+    from pipelines.tracking_registry import named_bundle
+
+    settings = load_settings(config).changed({"out": out, "state": state})
+    scans = read_scans(cases, splits.split(","))
+    with named_bundle(challenger, settings) as (folder, _):
+        found = compare(folder, settings, scans, recent=recent, cache=cache, step=_note)
+    typer.echo(as_markdown(found))
+    return 0 if found.gives_leave else 2
+
+
+@app.command()
+def promote(
+    challenger: Challenger, *, because: Because = None, out: Out = None, state: State = None, config: Config = None
+) -> int:
+    """Let runs from now on decide with this model, if it was compared with the live one and lost nothing."""
+    from pipelines.bundles import open_history
+    from pipelines.console import show_live
+    from pipelines.promote import promote as go_live
+    from pipelines.settings import load_settings
+    from pipelines.tracking_registry import named_bundle, open_registry
+
+    settings = load_settings(config).changed({"out": out, "state": state})
+    with open_history(settings) as history, named_bundle(challenger, settings) as (folder, run_id):
+        registry = open_registry(settings)
+        show_live(go_live(folder, settings, history, registry, because=because, run_id=run_id))
+    return 0
+
+
+@app.command()
+def rollback(*, because: Because = None, out: Out = None, state: State = None, config: Config = None) -> int:
+    """Let runs from now on decide with the model that was live before the last promotion."""
+    from pipelines.bundles import open_history
+    from pipelines.console import show_live
+    from pipelines.promote import rollback as go_back
+    from pipelines.settings import load_settings
+    from pipelines.tracking_registry import open_registry
+
+    settings = load_settings(config).changed({"out": out, "state": state})
+    with open_history(settings) as history:
+        show_live(go_back(settings, history, open_registry(settings), because=because))
+    return 0
+
+
+@app.command()
+def live(out: Out = None, state: State = None, config: Config = None, as_json: AsJson = False) -> int:
+    """Tell which model is live and which ones were when, and see that MLflow's alias agrees."""
+    from pipelines.bundles import open_history
+    from pipelines.console import show_lives
+    from pipelines.promote import agree
+    from pipelines.settings import load_settings
+    from pipelines.tracking_registry import open_registry
+
+    settings = load_settings(config).changed({"out": out, "state": state})
+    with open_history(settings) as history:
+        warning = agree(settings, history, open_registry(settings))
+        show_lives(history.lives(), warning, as_json=as_json)
+    return 0
+
+
+@app.command()
 def version() -> int:
     """Print the version."""
     typer.echo(f"brain-triage {__version__}")

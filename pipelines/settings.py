@@ -39,7 +39,7 @@ class Settings(_Section):
 
     state: database of the queue, tracking store, pseudonym key and log; None is `brain-triage-state` beside `out`.
     device: auto takes CUDA where it is; reference is slow and plain. threads: of the processor; None takes all.
-    seed: from which every case gets its own.
+    seed: from which every case gets its own. blind_review: share of accepted cases that a human reads all the same.
     review_url: None is a SQLite file in the state folder. limits: how much of the machine one input may take.
     writers: formats to write, by their names in `triage.report.WRITERS`; None writes all.
     """
@@ -50,6 +50,7 @@ class Settings(_Section):
     device: Literal["auto", "cpu", "reference", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
+    blind_review: float = Field(default=0.02, ge=0, le=1)
     writers: tuple[str, ...] | None = None
     review_url: str | None = None
     limits: ReadLimits = ReadLimits()
