@@ -1,0 +1,138 @@
+"""What counts as a failed case: a wrong structure, a wrong volume, a missed lesion.
+
+DESIGN, section 3: a key structure's Dice under 0.8, a volume off by more than 10 %, or a lesion of 3 mm missed. Labels
+have habits that are no failures of a network: manual grey matter holds the sulcal CSF between gyri; at 2 mm a thin
+structure never reaches 0.8. So each source of labels gets `Habits`: what clean scans of the tune split reach with them.
+
+A damaged scan is compared with the labels of the undamaged one, in millimetres. What lies outside of a cropped field of
+view counts as missed: a reader takes the volume for that of the whole structure.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipelines.compare import GRADED
+from pipelines.metrics import dice
+from triage.anatomy import LESION
+from triage.verdict import Prediction
+
+DICE = 0.8
+VOLUME = 0.10
+LESION_MM = 3.0
+FOUND = 0.1
+"""A lesion is found when this share of it is called lesion."""
+SPREADS = 3.0
+"""A clean scan may lie this many SDs from the mean of the clean scans of its label source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One segmentation against its labels. dice, volume_ratio (reported over labelled): by key of GRADED.
+
+    lesions: those of LESION_MM and more in the labels. missed: of these.
+    """
+
+    dice: Mapping[str, float]
+    volume_ratio: Mapping[str, float]
+    lesions: int = 0
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habit:
+    """Of one structure under one source of labels. dice: below it a case fails.
+
+    ratio: reported over labelled volume of clean scans, their geometric mean. off: a case fails when its ratio is more
+    than this away from it, relative to it.
+    """
+
+    dice: float
+    ratio: float
+    off: float
+
+
+Habits = Mapping[str, Habit]
+
+
+def measure(
+    prediction: Prediction,
+    classes: NDArray[np.uint8],
+    affine: NDArray[np.float64],
+    lesions: NDArray[np.bool_] | None = None,
+) -> Measured:
+    """classes: (X, Y, Z), the labels of the undamaged scan, on a grid of their own. lesions: mask on the same grid."""
+    index = np.linalg.inv(prediction.affine) @ affine
+    labels = ndimage.affine_transform(prediction.labels, index[:3, :3], index[:3, 3], classes.shape, order=0)
+    truth = classes if lesions is None else np.where(lesions, LESION, classes)
+    voxel_mm3 = abs(float(np.linalg.det(affine[:3, :3])))
+    reported = prediction.volumes_mm3.mean(axis=0)
+    found = list(_found(labels, lesions, voxel_mm3)) if lesions is not None else []
+    return Measured(
+        dice={key: dice(labels == c, truth == c) for key, c in GRADED.items()},
+        volume_ratio={
+            key: float(reported[c] / (voxel_mm3 * max(1, int(np.count_nonzero(truth == c))))) for key, c in GRADED.items()
+        },
+        lesions=len(found),
+        missed=sum(not share >= FOUND for share in found),
+    )
+
+
+def habits(clean: Sequence[Measured]) -> Habits:
+    """From clean scans of the tune split with labels of one source; with fewer than two, DESIGN's plain limits."""
+    return {key: _habit([m.dice[key] for m in clean], [m.volume_ratio[key] for m in clean]) for key in GRADED}
+
+
+def failures(case: Measured, usual: Habits) -> tuple[str, ...]:
+    """Why the case fails, in a reader's words; empty when it does not. What is not a number fails."""
+    wrong = [
+        f"{_words(key)}: Dice {case.dice[key]:.2f}, under {habit.dice:.2f}"
+        for key, habit in usual.items()
+        if not case.dice[key] >= habit.dice
+    ]
+    wrong += [
+        f"{_words(key)}: volume {case.volume_ratio[key] / habit.ratio - 1:+.0%}, over {habit.off:.0%}"
+        for key, habit in usual.items()
+        if not abs(case.volume_ratio[key] / habit.ratio - 1) <= habit.off
+    ]
+    if case.missed:
+        wrong.append(f"{case.missed} of {case.lesions} lesions missed")
+    return tuple(wrong)
+
+
+def in_words(by_source: Mapping[str, Habits]) -> Iterable[str]:
+    """One line a source of labels: where a structure's limits are not DESIGN's plain ones."""
+    for source, usual in by_source.items():
+        parts = [
+            f"{_words(key)} Dice {h.dice:.2f}, volume {h.off:.0%} about {h.ratio:.2f} times the labelled one"
+            for key, h in usual.items()
+        ]
+        yield f"{source}: {'; '.join(parts)}"
+
+
+def _habit(seen: Sequence[float], ratios: Sequence[float]) -> Habit:
+    if len(seen) < 2:
+        return Habit(dice=DICE, ratio=1.0, off=VOLUME)
+    logs = np.log(ratios)
+    low = float(np.mean(seen) - SPREADS * np.std(seen, ddof=1))
+    return Habit(
+        dice=min(DICE, low),
+        ratio=float(np.exp(logs.mean())),
+        off=max(VOLUME, SPREADS * float(np.std(logs, ddof=1))),
+    )
+
+
+def _found(labels: NDArray[np.uint8], lesions: NDArray[np.bool_], voxel_mm3: float) -> Iterable[float]:
+    """Of each lesion as large as a ball of LESION_MM: the share that is called lesion."""
+    parts, n = ndimage.label(lesions, np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel(), minlength=n + 1)
+    called = np.bincount(parts.ravel(), (labels == LESION).ravel(), minlength=n + 1)
+    large = sizes * voxel_mm3 >= np.pi / 6 * LESION_MM**3
+    return [float(called[k] / sizes[k]) for k in range(1, n + 1) if large[k]]
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")

@@ -1,0 +1,137 @@
+"""Certify a limit of the score: "with confidence 1 - delta at most this share of the accepted cases is bad", or refuse.
+
+Learn-then-Test with fixed-sequence testing (Angelopoulos et al. 2021, arXiv:2110.01052, section 3 and algorithm 1). The
+risk is that among accepted cases, and its bound is the exact binomial one (Clopper and Pearson 1934). It holds for
+limits and scores that were fixed before these cases were looked at, and for cases drawn as those to come will be.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+MOST_CASES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """What was certified of one level of risk.
+
+    risk: at most this share of accepted cases fails. delta: what this level may spend of being wrong about that.
+    score_limit: the largest certified limit, None when refused. accepted, failures, bound: at that limit; when refused,
+    at the limit that lacks the fewest cases. more: accepted cases still needed there, if none of them fails; else 0.
+    """
+
+    risk: float
+    delta: float
+    score_limit: float | None
+    accepted: int
+    failures: int
+    bound: float
+    more: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupBound:
+    """The accepted cases of one group. bound: of this group alone, with confidence 1 - delta.
+
+    covered: the bound is within the risk. enough: there are so many cases that it could have been.
+    """
+
+    group: str
+    accepted: int
+    failures: int
+    bound: float
+    covered: bool
+    enough: bool
+
+
+def upper_bound(failures: int, accepted: int, delta: float) -> float:
+    """U(k, m) = Beta^-1(1 - delta; k + 1, m - k): the failure rate is below it with confidence 1 - delta; 1 for m = k.
+
+    Equivalently the rate at which k or fewer of m fail with probability delta.
+    """
+    if not 0 <= failures <= accepted:
+        raise ValueError(f"of {accepted} accepted cases {failures} cannot have failed")
+    if failures == accepted:
+        return 1.0
+    return float(special.betaincinv(failures + 1, accepted - failures, 1 - delta))
+
+
+def needed(risk: float, delta: float, failures: int = 0) -> int:
+    """The fewest accepted cases that can certify this risk when so many of them failed; without failures
+    ceil(log(delta) / log(1 - risk)).
+    """
+    if not (0 < risk < 1 and 0 < delta < 1):
+        raise ValueError(f"risk and delta must lie between 0 and 1, got {risk} and {delta}")
+    low, high = failures, MOST_CASES
+    while high - low > 1:  # the bound falls with the number of cases
+        middle = (low + high) // 2
+        low, high = (low, middle) if upper_bound(failures, middle, delta) <= risk else (middle, high)
+    return high
+
+
+def certify(
+    score: Floats, failed: Mask, *, limits: Sequence[float], risks: Sequence[float], delta: float
+) -> list[Level]:
+    """Levels for these risks, from the largest to the smallest; together they spend one delta.
+
+    score: (n,), larger is worse; a case is accepted at a limit when its score is at or under it. What must never be
+    accepted has the score infinity or NaN. failed: (n,). limits: fixed beforehand, tested from strict to loose.
+    Each level has an equal share of delta; one of which every limit is certified hands its share on to the next
+    (Wiens 2003, Pharm. Stat. 2, the fallback procedure), since then there is nothing left of it to be wrong about.
+    """
+    levels, spare = [], 0.0
+    for risk in sorted(risks, reverse=True):
+        spend = delta / len(risks) + spare
+        level, all_passed = _fixed_sequence(score, failed, sorted(limits), risk, spend)
+        levels.append(level)
+        spare = spend if all_passed else 0.0
+    return levels
+
+
+def group_bounds(groups: Mapping[str, Mask], failed: Mask, *, risk: float, delta: float) -> list[GroupBound]:
+    """Each group's own bound. groups: name -> (n,) the accepted cases that are of it. failed: (n,).
+
+    Every bound holds by itself; they are no part of what `certify` spends delta on.
+    """
+    found = []
+    for name, mask in groups.items():
+        m, k = int(mask.sum()), int((mask & failed).sum())
+        bound = upper_bound(k, m, delta)
+        enough = m >= needed(risk, delta)
+        found.append(GroupBound(group=name, accepted=m, failures=k, bound=bound, covered=bound <= risk, enough=enough))
+    return found
+
+
+def _fixed_sequence(
+    score: Floats, failed: Mask, limits: Sequence[float], risk: float, delta: float
+) -> tuple[Level, bool]:
+    """Limits from strict to loose until one is not certified; whether all were."""
+    tried = []
+    for limit in limits:
+        accepted = score <= limit  # neither infinity nor NaN is
+        m, k = int(accepted.sum()), int((accepted & failed).sum())
+        bound = upper_bound(k, m, delta)
+        tried.append((limit, m, k, bound))
+        if not bound <= risk:
+            break
+    passed = [one for one in tried if one[3] <= risk]
+    if passed:
+        limit, m, k, bound = passed[-1]
+        level = Level(risk=risk, delta=delta, score_limit=limit, accepted=m, failures=k, bound=bound, more=0)
+        return level, len(passed) == len(limits)
+    more, m, k = min(_lacking(score, failed, limit, risk, delta) for limit in limits)
+    bound = upper_bound(k, m, delta)
+    return Level(risk=risk, delta=delta, score_limit=None, accepted=m, failures=k, bound=bound, more=more), False
+
+
+def _lacking(score: Floats, failed: Mask, limit: float, risk: float, delta: float) -> tuple[int, int, int]:
+    """How many more accepted cases this limit would need, how many it has, and how many of them failed."""
+    accepted = score <= limit
+    m, k = int(accepted.sum()), int((accepted & failed).sum())
+    return max(0, needed(risk, delta, k) - m), m, k
