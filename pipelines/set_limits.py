@@ -62,6 +62,7 @@ def main() -> None:
     point = {
         "version": VERSION,
         "certified": False,
+        "accepts": True,
         "promise": PROMISE.format(n=len(scans)),
         "population": {"weightings": ["T1"], "youngest_years": YOUNGEST_YEARS},
         "score_limit": 1.0,

@@ -15,7 +15,9 @@ from triage.errors import TriageError
 from triage.gate.signals import FAR_MM, NOT_IN_EVERY_BUNDLE, SIGNALS
 
 FILE = "operating_point.json"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Version 1 could not say that nothing may be accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Limit:
 class OperatingPoint:
     """limits: one for every signal that the bundle gives. score_limit: accepted is a score at or under it.
 
+    accepts: whether anything may be accepted; not when certifying was tried and the data could not carry a limit.
     usual_entropy: see `Evidence`.
     weightings, youngest_years: the population that the limits speak for; others go to a human.
     promise: in a reader's words. certified: whether a guarantee was tested on calibration cases.
@@ -50,6 +53,7 @@ class OperatingPoint:
 
     limits: Mapping[str, Limit]
     score_limit: float
+    accepts: bool
     usual_entropy: NDArray[np.float64]
     weightings: frozenset[str]
     youngest_years: float
@@ -63,6 +67,8 @@ class OperatingPoint:
             raise ValueError(f"usual_entropy must be {FAR_MM + 1} finite values, got {self.usual_entropy.tolist()}")
         if not (math.isfinite(self.score_limit) and math.isfinite(self.youngest_years)):
             raise ValueError(f"limits must be finite, got score {self.score_limit}, age {self.youngest_years}")
+        if self.certified and not self.accepts:
+            raise ValueError("a limit that is certified accepts")
 
 
 def read_operating_point(path: Path) -> OperatingPoint:
@@ -76,16 +82,21 @@ def read_operating_point(path: Path) -> OperatingPoint:
 
 
 def _operating_point(found: Any) -> OperatingPoint:
-    if found["version"] != VERSION:
-        raise ValueError(f"version {found['version']}, this program reads {VERSION}")
-    if not isinstance(found["certified"], bool):
-        raise TypeError(f"certified must be true or false, got {found['certified']!r}")
+    if found["version"] not in READABLE:
+        raise ValueError(f"version {found['version']}, this program reads {READABLE}")
     return OperatingPoint(
         limits={k: Limit(typical=float(v["typical"]), limit=float(v["limit"])) for k, v in found["limits"].items()},
         score_limit=float(found["score_limit"]),
+        accepts=found["version"] == 1 or _flag(found, "accepts"),
         usual_entropy=np.array(found["usual_entropy_nats"], np.float64),
         weightings=frozenset(Weighting(w) for w in found["population"]["weightings"]),
         youngest_years=float(found["population"]["youngest_years"]),
-        certified=found["certified"],
+        certified=_flag(found, "certified"),
         promise=str(found["promise"]),
     )
+
+
+def _flag(found: Any, name: str) -> bool:
+    if not isinstance(found[name], bool):
+        raise TypeError(f"{name} must be true or false, got {found[name]!r}")
+    return bool(found[name])

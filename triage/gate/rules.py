@@ -10,7 +10,7 @@ from triage.findings import NOT_ASSESSABLE, findings, most_like
 from triage.gate.interpretation import interpret, is_global, place_at, reached_slices, worth_editing
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 from triage.gate.signals import SIGNALS, Evidence, Patches, shortcomings
-from triage.gate.wording import NO_BRAIN, NOT_COMPUTED, SHORTCOMINGS, TOO_MUCH_TO_EDIT, WORDING, Action
+from triage.gate.wording import NO_BRAIN, NOT_CERTIFIED, NOT_COMPUTED, SHORTCOMINGS, TOO_MUCH_TO_EDIT, WORDING, Action
 from triage.verdict import Prediction, Reason, Route, SignalReading, Verdict
 
 WORTH_NAMING = 0.2
@@ -144,6 +144,8 @@ def _outside(case: Case, evidence: Evidence, point: OperatingPoint) -> tuple[Rea
     """Reasons that stand outside the score: the case is not of the population that the limits speak for."""
     series = case.structural
     reasons = [] if evidence.brain.any() else [_rule("no_brain", NO_BRAIN, Action.OTHER_SERIES)]
+    if not point.accepts:
+        reasons.append(_rule("not_certified", NOT_CERTIFIED, Action.SECOND_READER))
     if series.weighting not in point.weightings or series.contrast_agent:
         known = ", ".join(sorted(point.weightings))
         seen = f"{series.weighting}{' with contrast agent' if series.contrast_agent else ''}"

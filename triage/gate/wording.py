@@ -94,5 +94,6 @@ SHORTCOMINGS: Mapping[str, str] = {
 }
 """What makes the input poor, by name in `triage.gate.signals.shortcomings`."""
 NO_BRAIN = "No brain was found in the image."
+NOT_CERTIFIED = "No limit of this model could be certified, so it accepts nothing."
 NOT_COMPUTED = "This signal could not be computed."
 TOO_MUCH_TO_EDIT = "too much is unclear to be edited slice by slice."

@@ -104,6 +104,7 @@ def a_gate(**changes: Any) -> ThresholdGate:
     point = OperatingPoint(
         limits={name: Limit(typical=value, limit=value + 1) for name, value in good_signals().items()},
         score_limit=1.0,
+        accepts=True,
         usual_entropy=USUAL,
         weightings=frozenset({"T1"}),
         youngest_years=18.0,

@@ -26,6 +26,7 @@ def a_point() -> Found:
     return {
         "version": VERSION,
         "certified": False,
+        "accepts": True,
         "promise": "Nothing is promised.",
         "population": {"weightings": ["T1"], "youngest_years": 18},
         "score_limit": 1.0,
@@ -73,6 +74,8 @@ DAMAGED: dict[str, Callable[[Found], object]] = {
     "usual entropy of another length": changed(usual_entropy_nats=[0.4]),
     "usual entropy that is not a number": changed(usual_entropy_nats=[math.nan] * (FAR_MM + 1)),
     "certified in words": changed(certified="false"),
+    "accepts in words": changed(accepts="false"),
+    "certified, but accepts nothing": changed(certified=True, accepts=False),
     "a list": lambda _found: [],
     "nothing": lambda _found: None,
 }
@@ -123,6 +126,12 @@ def test_a_sound_operating_point_is_read_as_written(tmp_path: Path) -> None:
     assert point.weightings == {"T1"}
     assert (point.score_limit, point.youngest_years, point.certified) == (1.0, 18.0, False)
     assert point.usual_entropy.tolist() == [0.4] * (FAR_MM + 1)
+
+
+def test_a_point_of_version_1_accepts_since_it_could_not_say_otherwise(tmp_path: Path) -> None:
+    older = without("accepts")(a_point() | {"version": 1})
+
+    assert read_operating_point(written(older, tmp_path)).accepts
 
 
 def test_what_the_limits_were_made_from_may_stand_beside_them(tmp_path: Path) -> None:

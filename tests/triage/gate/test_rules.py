@@ -224,6 +224,14 @@ def test_a_bundle_without_a_classifier_is_not_asked_for_its_signal() -> None:
     assert "finding_entropy" not in {reading.name for reading in verdict.signals}
 
 
+def test_where_no_limit_could_be_certified_the_best_scan_goes_to_a_human() -> None:
+    verdict = a_gate(accepts=False).decide(a_case(), a_small_prediction())
+
+    assert_a_human_looks(verdict)
+    assert verdict.score <= verdict.limit
+    assert [reason.signal for reason in verdict.reasons] == ["not_certified"]
+
+
 def test_a_classifier_for_which_no_limit_was_set_never_passes() -> None:
     limits = {name: limit for name, limit in a_gate().operating_point.limits.items() if name != "finding_entropy"}
 
