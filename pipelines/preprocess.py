@@ -24,6 +24,8 @@ LARGEST_SIDE = 288
 LARGEST_FIELD_MM = 1024
 """A larger field of view is a wrong unit of length, and would not fit in memory at 1 mm."""
 AIR_DISTANCE_MM = 8
+PART_OF_HEAD = 0.25
+"""A body of this share of the largest one belongs to the head, as where slices between them have no signal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -112,7 +114,7 @@ def to_ras_1mm(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float64]
 
 
 def head_mask(array: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(X, Y, Z) at 1 mm -> mask of the largest bright body on a 4 mm grid, (X//4, Y//4, Z//4)."""
+    """(X, Y, Z) at 1 mm -> mask of the largest bright bodies on a 4 mm grid, (X//4, Y//4, Z//4)."""
     coarse = _block_mean(array, COARSE_MM)
     varied = coarse[coarse > coarse.min()]
     low, high = np.percentile(coarse, 1), np.percentile(varied, 98) if len(varied) else math.nan
@@ -127,7 +129,7 @@ def head_mask(array: NDArray[np.float32]) -> NDArray[np.bool_]:
     if n == 0:
         raise Refusal(Code.COVERAGE, "No head was found in the image.", do="Check that the series shows a head.")
     sizes = np.bincount(labels.ravel())[1:]
-    return np.asarray(labels == 1 + int(sizes.argmax()))
+    return np.asarray(np.isin(labels, 1 + np.flatnonzero(sizes >= PART_OF_HEAD * sizes.max())))
 
 
 def head_box(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:

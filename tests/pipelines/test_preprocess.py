@@ -351,6 +351,18 @@ def test_the_head_is_the_largest_body_not_the_coil_marker_beside_it() -> None:
     assert mask[15, 12, 11]
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_head_whose_middle_slices_have_no_signal_is_kept_whole(axis: int) -> None:
+    volume = a_head()
+    array = volume.array.copy()
+    array[tuple(slice(40, 54) if a == axis else slice(None) for a in range(3))] = 0
+
+    damaged, whole = conform(Volume(array=array, affine=volume.affine)), conform(volume)
+
+    assert damaged.extent == whole.extent
+    np.testing.assert_array_equal(damaged.affine, whole.affine)
+
+
 @pytest.mark.parametrize(
     ("array", "code"),
     [
