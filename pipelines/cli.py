@@ -17,6 +17,7 @@ from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.errors import TriageError
 
 if TYPE_CHECKING:
+    from pipelines.settings import Settings
     from pipelines.train import Watch
     from triage.review import ReviewQueue
 
@@ -37,6 +38,8 @@ Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results.
 State = Annotated[
     Path | None, typer.Option("--state", help="Folder of queue, tracking, key and log.  [default: beside --out]")
 ]
+Challenger = Annotated[str, typer.Argument(help="Folder of a bundle, or the id of a retraining in MLflow.")]
+Because = Annotated[str | None, typer.Option(help="Why; it is recorded. With it, a challenger that lost may go live.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
@@ -47,7 +50,7 @@ def run(
     out: Out = None,
     state: State = None,
     config: Config = None,
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the shipped one]")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the live one]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: auto]")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.  [default: all cores]")] = None,
     writer: Annotated[list[str] | None, typer.Option(help="Output format; repeat for more.  [default: all]")] = None,
@@ -89,6 +92,27 @@ def queue(out: Out = None, state: State = None, config: Config = None, as_json: 
 
     with closing(_review_queue(out, state, config)) as review:
         show_queue(review.open_items(), as_json=as_json)
+    return 0
+
+
+@app.command()
+def review(
+    *,
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine only with TLS.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8765,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of the server, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond this machine without TLS.")] = False,
+    double: Annotated[bool, typer.Option("--double", help="Two readers a case; a third where they differ.")] = False,
+) -> int:
+    """Serve the review pages: look at flagged cases, correct them, decide."""
+    from pipelines.review import Binding, serve
+
+    binding = Binding(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, insecure=insecure)
+    serve(_reviewed(out, state, config), binding, double=double, say=typer.echo)
     return 0
 
 
@@ -288,10 +312,9 @@ def rollback(*, because: Because = None, out: Out = None, state: State = None, c
     from pipelines.bundles import open_history
     from pipelines.console import show_live
     from pipelines.promote import rollback as go_back
-    from pipelines.settings import load_settings
     from pipelines.tracking_registry import open_registry
 
-    settings = load_settings(config).changed({"out": out, "state": state})
+    settings = _reviewed(out, state, config)
     with open_history(settings) as history:
         show_live(go_back(settings, history, open_registry(settings), because=because))
     return 0
@@ -303,10 +326,9 @@ def live(out: Out = None, state: State = None, config: Config = None, as_json: A
     from pipelines.bundles import open_history
     from pipelines.console import show_lives
     from pipelines.promote import agree
-    from pipelines.settings import load_settings
     from pipelines.tracking_registry import open_registry
 
-    settings = load_settings(config).changed({"out": out, "state": state})
+    settings = _reviewed(out, state, config)
     with open_history(settings) as history:
         warning = agree(settings, history, open_registry(settings))
         show_lives(history.lives(), warning, as_json=as_json)
@@ -336,8 +358,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _review_queue(out: Path | None, state: Path | None, config: Path | None) -> "ReviewQueue":
-    from pipelines.settings import load_settings
     from triage.review import open_queue
+
+    return open_queue(_reviewed(out, state, config).review_database)
+
+
+def _reviewed(out: Path | None, state: Path | None, config: Path | None) -> "Settings":
+    """The settings of an installation that has a review queue."""
+    from pipelines.settings import load_settings
 
     settings = load_settings(config).changed({"out": out, "state": state})
     if settings.review_url is None and not settings.review_file.is_file():
@@ -345,7 +373,11 @@ def _review_queue(out: Path | None, state: Path | None, config: Path | None) -> 
             f"There is no review queue at {settings.review_file}.",
             do="Run `brain-triage run` first, or name its folders with --out or --state.",
         )
-    return open_queue(settings.review_database)
+    return settings
+
+
+def _note(message: str) -> None:
+    typer.echo(message, err=True)
 
 
 def _warn(message: str) -> None:

@@ -47,6 +47,19 @@ class Comparison:
             return Standing.CANNOT_TELL
         return Standing.BETTER if Standing.BETTER in overall else Standing.NOT_WORSE
 
+    @property
+    def gives_leave(self) -> bool:
+        """Whether the challenger may go live without a word."""
+        return self.standing in (Standing.BETTER, Standing.NOT_WORSE)
+
+    def named(self, standing: Standing) -> str:
+        """Where the challenger stands so, in words; of what cannot be told, over all cases only."""
+        told = [one for one in self.differences if one.standing is standing]
+        shown = [one for one in told if one.group == ALL or standing is not Standing.CANNOT_TELL]
+        return (
+            "; ".join(f"{MEASURES[one.measure].title}, {one.group}" for one in shown) or "not every measure was taken"
+        )
+
 
 def write_comparison(comparison: Comparison, file: Path) -> None:
     """As JSON; the file appears whole."""

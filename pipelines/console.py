@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +13,11 @@ from rich.table import Table
 from pipelines.outcome import RunResult, plain
 from triage import NOT_FOR_CLINICAL_USE
 from triage.report.text import visible
-from triage.review import AuditState, OpenItem
-from triage.verdict import Route
+from triage.review import AuditState, LiveRecord, OpenItem
+from triage.verdict import BundleId, Route
+
+if TYPE_CHECKING:
+    from pipelines.promote import NowLive
 
 ROUTES = {
     Route.ACCEPTED: ("accepted", "their measurements are in the report"),
@@ -71,6 +75,34 @@ def show_audit(state: AuditState, *, as_json: bool) -> None:
     console.print(f"The audit trail is whole: {state.rows} rows, head {state.head}.", soft_wrap=True)
 
 
+def show_live(now: "NowLive") -> None:
+    """What a promotion or a rollback did."""
+    before = f"; before: {_bundle(now.before)}" if now.before else ""
+    Console(highlight=False).print(f"Live: {_bundle(now.bundle)}{before}.", markup=False, soft_wrap=True)
+    if now.warning:
+        Console(stderr=True).print(f"Warning: {now.warning}", style="yellow", markup=False, soft_wrap=True)
+
+
+def show_lives(lives: Sequence[LiveRecord], warning: str | None, *, as_json: bool) -> None:
+    """Which bundle was live when, oldest first."""
+    if as_json:
+        print_json({"schema": "brain-triage/live/1", "lives": [_life(life) for life in lives], "warning": warning})
+        return
+    console = Console(highlight=False)
+    if not lives:
+        console.print("No model was promoted: runs decide with the one that came with the program.")
+        return
+    table = Table("bundle", "digest", "since", "until", "by", "because")
+    for life in lives:
+        until = f"{life.until:%Y-%m-%d %H:%M}" if life.until else "live"
+        name = f"{life.bundle.name} {life.bundle.version}"
+        texts = (name, life.bundle.digest[:12], f"{life.since:%Y-%m-%d %H:%M}", until, life.by, life.because)
+        table.add_row(*(visible(text).replace("[", r"\[") for text in texts))
+    console.print(table)
+    if warning:
+        Console(stderr=True).print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+
+
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object, ASCII, on standard output."""
     print(json.dumps(content, indent=1, allow_nan=False))
@@ -99,6 +131,21 @@ def _run(result: RunResult, out: Path) -> dict[str, Any]:
         "warnings": list(result.warnings),
         "cases": [{**outcome.as_json(), "decided_before": outcome.kept} for outcome in result.outcomes],
     }
+
+
+def _life(life: LiveRecord) -> dict[str, Any]:
+    return {
+        "bundle": asdict(life.bundle),
+        "mlflow_version": life.mlflow_version,
+        "since": life.since.isoformat(),
+        "until": life.until.isoformat() if life.until else None,
+        "by": life.by,
+        "because": life.because,
+    }
+
+
+def _bundle(bundle: BundleId) -> str:
+    return f"{bundle.name} {bundle.version} ({bundle.digest[:12]})"
 
 
 def _item(item: OpenItem) -> dict[str, Any]:

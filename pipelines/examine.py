@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.compare import GRADED, Grades
+from pipelines.comparison import Shadowed
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import SEED, dice_table
 from pipelines.folders import replace_file
@@ -33,27 +33,27 @@ AGES = {"under 40": 40.0, "40 to 59": 60.0, "60 and over": math.inf}
 THICK_MM = 1.5
 
 
-def examine(scans: Iterable[Scan], engine: BundleEngine, gate: Gate, cache: Path, key: str) -> Iterator[Examined]:
-    """Every labelled scan of the frozen test set under one model. key: names the model; what it made is kept under it.
+def examine(scan: Scan, engine: BundleEngine, gate: Gate, cache: Path, key: str) -> Examined:
+    """A scan of the frozen test set under one model. key: names the model; what it made of the scan is kept under it.
 
     cache: folder for what takes long; features of the same trunk are computed once for all models.
     """
-    for scan in scans:
-        file = cache / "examined" / key / f"{scan.name}.json"
-        if not file.is_file():
-            (one,) = labelled([scan], engine.runner, features_folder(cache, engine.model.trunk))
-            _keep(_examine(one, engine, gate, cache), file)
-        yield _from_json(json.loads(file.read_text()))
+    file = cache / "examined" / key / f"{scan.name}.json"
+    if not file.is_file():
+        (one,) = labelled([scan], engine.runner, features_folder(cache, engine.model.trunk))
+        _keep(_examine(one, engine, gate, cache), file)
+    return _from_json(json.loads(file.read_text()))
 
 
-def shadow(folder: Path, engine: Engine, gate: Gate, seed: int) -> tuple[Examined, Examined, float]:
-    """A decided case as the live model left it in its folder, what the challenger makes of it, and their agreement.
+def shadow(folder: Path, engine: Engine, gate: Gate, seed: int) -> tuple[Examined, Examined, Shadowed]:
+    """A decided case as the live model left it in its folder, what the challenger makes of it, and what that changes.
 
-    seed: base of the case's own. agreement: mean Dice of the two segmentations over the graded structures.
+    seed: base of the case's own.
     """
     report = json.loads((folder / REPORT).read_text())
     volume, facts, verdict = read_nifti(folder / IMAGE), report["case"]["input"], report["verdict"]
     age, name = facts["age_years"], report["case"]["pseudonym"]
+    subject = report["case"]["subject"] or name
     case = _case(name, volume, age, weighting=Weighting(facts["weighting"]), contrast_agent=facts["contrast_agent"])
     before = read_nifti(folder / SEGMENTATION).array
     own = case_seed(seed, report["case"]["content_sha256"], engine.bundle.digest)
@@ -64,11 +64,21 @@ def shadow(folder: Path, engine: Engine, gate: Gate, seed: int) -> tuple[Examine
     def seen(score: float, route: Route) -> Examined:
         accepted = route is Route.ACCEPTED
         return Examined(
-            case=name, subject=name, groups=groups, dice=math.nan, counts=None, score=score, accepted=accepted
+            case=name, subject=subject, groups=groups, dice=math.nan, counts=None, score=score, accepted=accepted
         )
 
     live = seen(math.nan if verdict["score"] is None else verdict["score"], Route(verdict["route"]))
-    return live, seen(now.score, now.route), agreement(prediction.scanner_labels, before)
+    other = seen(now.score, now.route)
+    return (
+        live,
+        other,
+        Shadowed(
+            pseudonym=name,
+            live_accepts=bool(live.accepted),
+            challenger_accepts=bool(other.accepted),
+            agreement=agreement(prediction.scanner_labels, before),
+        ),
+    )
 
 
 def agreement(labels: NDArray[Any], others: NDArray[Any]) -> float:

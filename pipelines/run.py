@@ -11,6 +11,7 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
+from pipelines.bundles import bundle_in_use, open_history
 from pipelines.folders import locked, replace_file, unwritable
 from pipelines.inbox import Desk, inputs, run_inbox, where
 from pipelines.logs import open_log, quiet_libraries
@@ -29,7 +30,7 @@ TABLE = "cases.csv"
 
 
 def gather_tools(settings: Settings, queue: Queue) -> Tools:
-    """The product as it is shipped: real reading, the engine and the gate of the bundle, the writers asked for."""
+    """The product as it is shipped: real reading, engine and gate of the bundle in use, the writers asked for."""
     if settings.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch loads, which is below
     from pipelines.engine import load_engine
@@ -37,10 +38,12 @@ def gather_tools(settings: Settings, queue: Queue) -> Tools:
     from triage.intake import read_volume
     from triage.report import WRITERS
 
-    gate = load_gate(settings.bundle)
+    with open_history(settings) as history:
+        bundle = bundle_in_use(settings, history.live())
+    gate = load_gate(bundle)
     return Tools(
         read=partial(read_volume, limits=settings.limits),
-        engine=load_engine(settings.bundle, device=settings.device),
+        engine=load_engine(bundle, device=settings.device),
         gate=gate,
         refuse=refuse,
         writers=chosen_writers(WRITERS, settings.writers),

@@ -38,6 +38,7 @@ class Settings(_Section):
     """Everything that a run can be told. A decided case stays decided: changes count for what is decided from then on.
 
     state: database of the queue, tracking store, pseudonym key and log; None is `brain-triage-state` beside `out`.
+    bundle: None is the live one, which was promoted in this state folder, else the shipped one.
     device: auto takes CUDA where it is; reference is slow and plain. threads: of the processor; None takes all.
     seed: from which every case gets its own. blind_review: share of accepted cases that a human reads all the same.
     review_url: None is a SQLite file in the state folder. limits: how much of the machine one input may take.
@@ -46,7 +47,7 @@ class Settings(_Section):
 
     out: Path = Path("out")
     state: Path | None = None
-    bundle: Path = SHIPPED_BUNDLE
+    bundle: Path | None = None
     device: Literal["auto", "cpu", "reference", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)

@@ -1,7 +1,8 @@
-"""Every run is one MLflow run: what decided, with which settings, what came out. The only file that imports MLflow.
+"""Every run is one MLflow run: what decided, with which settings, what came out.
 
 Nothing here can stop or delay a run by more than a few seconds: MLflow works in a thread of its own while the cases are
 decided, and what it cannot do ends as one warning. No patient is in it: pseudonyms and numbers, and the run's report.
+Only this file and its neighbours `tracking_*` import MLflow.
 """
 
 import hashlib
@@ -89,11 +90,10 @@ class TrackedRun:
             self.warning = self._lost("it did not take the results in time")
 
     def _open(self, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        from mlflow import MlflowClient
+        client = connect(self._store)
         from mlflow.entities import Param
 
-        client = MlflowClient(tracking_uri=self._store.uri)
-        experiment = _experiment(client, self._store)
+        experiment = experiment_id(client, self._store)
         _close_dead_runs(client, experiment, self._store.place)
         run = client.create_run(
             experiment,
@@ -123,8 +123,6 @@ class TrackedRun:
             except Exception as error:  # any: a run goes on without its tracking
                 self.warning = self._lost(type(error).__name__)
 
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
         thread = threading.Thread(target=guarded, name="tracking", daemon=True)
         thread.start()
         return thread
@@ -173,14 +171,11 @@ def follow_training(store: Store, warn: Callable[[str], None]) -> Callable[[Path
 
 def import_training(folder: Path, store: Store) -> str:
     """Bring the folder of a training into MLflow, or what is new in it; the same run however often. Gives its id."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    record, rows = read_run(folder), read_metrics(folder)
+    client = connect(store)
     from mlflow.entities import Metric
 
-    record, rows = read_run(folder), read_metrics(folder)
-    client = MlflowClient(tracking_uri=store.uri)
-    run_id, reported = _training_run(client, _experiment(client, store), record)
+    run_id, reported = _training_run(client, experiment_id(client, store), record)
     now = int(time.time() * 1000)
     new = [row for row in rows if row["iteration"] > reported]
     metrics = [
@@ -292,7 +287,16 @@ def _close_dead_runs(client: "MlflowClient", experiment: str, place: str) -> Non
         client.set_terminated(run.info.run_id, status="KILLED")
 
 
-def _experiment(client: "MlflowClient", store: Store) -> str:
+def connect(store: Store) -> "MlflowClient":
+    """A client of the store's runs and of its model registry. Call it before anything of MLflow is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+
+
+def experiment_id(client: "MlflowClient", store: Store) -> str:
     """Id of the experiment, made when it is not there."""
     from mlflow.exceptions import MlflowException
 

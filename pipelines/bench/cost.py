@@ -25,7 +25,7 @@ from pipelines.preprocess import conform
 from pipelines.run import find_cases
 from pipelines.run_case import Tools, run_case
 from pipelines.sample import make_sample_inbox
-from pipelines.settings import Settings
+from pipelines.settings import SHIPPED_BUNDLE, Settings
 from pipelines.turns import in_turns, seconds
 from triage.case import Volume
 from triage.gate.rules import load_gate, refuse
@@ -59,7 +59,7 @@ def timed_case(inbox: Path, place: Path, engine: BundleEngine) -> list[tuple[str
     entered: list[tuple[str, float]] = [("inventory", start)]
     place.mkdir(exist_ok=True)
     with closing(open_queue(f"sqlite:///{place / 'review.db'}")) as queue:
-        gate = load_gate(settings.bundle)
+        gate = load_gate(SHIPPED_BUNDLE)
         tools = Tools(read=read_volume, engine=engine, gate=gate, refuse=refuse, writers=WRITERS, queue=queue)
         report = run_case(case, tools, folder=place, enter=lambda stage: entered.append((stage, time.perf_counter())))
     ends = [*(begun for _, begun in entered[1:]), time.perf_counter()]

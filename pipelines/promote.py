@@ -1,0 +1,176 @@
+"""Which bundle is live: promotion of a challenger that was compared, and the way back.
+
+The review database decides; MLflow's alias follows. Killed before the database knows, nothing has changed; killed
+after, the next promotion, rollback or `brain-triage live` moves the alias. Both may be done again at any moment.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipelines.bundles import BUNDLES, identify, keep, kept_folder, standing_bundle, substance
+from pipelines.comparison import Comparison, read_comparison
+from pipelines.folders import PARTIAL, locked
+from pipelines.model_card import add_to_card, promotion
+from pipelines.paired import Standing
+from pipelines.settings import Settings
+from triage.errors import TriageError
+from triage.review import History
+from triage.review.records import LiveRecord
+from triage.verdict import BundleId
+
+COMPARISONS = "comparisons"
+OPERATOR = "command line"
+"""Who promotes when nobody is logged in."""
+
+
+class Registry(Protocol):
+    """Where bundles are known to others; it follows what the review database says."""
+
+    def register(self, bundle: BundleId, folder: Path, tags: Mapping[str, str]) -> str: ...
+
+    def point_at(self, version: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NowLive:
+    """What is live, and what was before. warning: what could not be told to the registry, if anything."""
+
+    bundle: BundleId
+    before: BundleId | None
+    warning: str | None
+
+
+def comparison_file(settings: Settings, live: Path, challenger: Path) -> Path:
+    """Where the comparison of these two models is kept; a new model card makes no new model."""
+    return settings.state_folder / COMPARISONS / f"{substance(live)[:16]}-{substance(challenger)[:16]}.json"
+
+
+def promote(
+    challenger: Path,
+    settings: Settings,
+    history: History,
+    registry: Registry | None,
+    *,
+    because: str | None = None,
+    run_id: str | None = None,
+) -> NowLive:
+    """Make a bundle live. Raises TriageError when its comparison gives no leave and no reason is given to do it anyway.
+
+    registry: None when nobody else has to know. run_id: of the retraining that made the bundle.
+    """
+    _not_pinned(settings)
+    with locked(settings.state_folder / BUNDLES):
+        before = history.live()
+        standing = standing_bundle(settings, before)
+        wanted = identify(challenger)
+        if before is not None and before.bundle.digest == wanted.digest:
+            return NowLive(bundle=wanted, before=before.bundle, warning=agree(settings, history, registry))
+        comparison = read_comparison(comparison_file(settings, standing, challenger))
+        reason = _leave(comparison, because)
+        section = promotion(comparison, because=because, run_id=run_id)
+        bundle = _keep(challenger, settings, history.lives(), section)
+        if before is None:  # so that there is a way back
+            history.go_live(keep(standing, settings), by=OPERATOR, because="It came with the program.")
+        return _go_live(bundle, settings, history, registry, because=reason, run_id=run_id)
+
+
+def rollback(settings: Settings, history: History, registry: Registry | None, *, because: str | None = None) -> NowLive:
+    """Make the bundle live again that was so before the live one was promoted; twice goes back two promotions."""
+    _not_pinned(settings)
+    with locked(settings.state_folder / BUNDLES):
+        standing = _promotions(history.lives())
+        if len(standing) < 2:
+            raise TriageError("No bundle was live before this one.", do="`brain-triage live` shows the history.")
+        bundle = identify(kept_folder(settings, standing[-2].digest))
+        return _go_live(bundle, settings, history, registry, because=because or "Rolled back.")
+
+
+def agree(settings: Settings, history: History, registry: Registry | None) -> str | None:
+    """Register the live bundle where it is not, and move the alias to it; gives a warning when that failed."""
+    live, warnings = history.live(), list[str]()
+    if registry is not None and live is not None:
+        with _forgiving(warnings):
+            version = registry.register(live.bundle, kept_folder(settings, live.bundle.digest), {})
+            registry.point_at(version)
+    return " ".join(warnings) or None
+
+
+def _leave(comparison: Comparison | None, because: str | None) -> str:
+    """Why a challenger may go live. Raises TriageError when it may not."""
+    if comparison is None:
+        found = "was not compared with the live model"
+    elif comparison.gives_leave:
+        return f"{because or 'Compared with the live model'}: {comparison.standing}."
+    elif comparison.standing is Standing.WORSE:
+        found = f"is worse than the live model ({comparison.named(Standing.WORSE)})"
+    else:
+        found = f"is not shown to be no worse than the live model ({comparison.named(Standing.CANNOT_TELL)})"
+    if because:
+        return f"{because} (The challenger {found}.)"
+    raise TriageError(
+        f"The challenger {found}.", do='Compare it with `brain-triage challenge`, or say why with --because "...".'
+    )
+
+
+def _keep(challenger: Path, settings: Settings, lives: Sequence[LiveRecord], section: str) -> BundleId:
+    """Keep the bundle with its promotion on its model card; one that was live before has its card."""
+    digest = identify(challenger).digest
+    if any(life.bundle.digest == digest for life in lives):
+        return keep(challenger, settings)
+    with tempfile.TemporaryDirectory(dir=settings.state_folder / BUNDLES, prefix=PARTIAL) as place:
+        copy = shutil.copytree(challenger, Path(place) / "bundle")
+        add_to_card(copy, section)
+        return keep(copy, settings)
+
+
+def _go_live(
+    bundle: BundleId,
+    settings: Settings,
+    history: History,
+    registry: Registry | None,
+    *,
+    because: str,
+    run_id: str | None = None,
+) -> NowLive:
+    before, version, warnings = history.live(), None, list[str]()
+    if registry is not None:
+        with _forgiving(warnings):
+            folder = kept_folder(settings, bundle.digest)
+            version = registry.register(bundle, folder, {"training.run": run_id} if run_id else {})
+    history.go_live(bundle, by=OPERATOR, because=because, mlflow_version=version)
+    if registry is not None and version is not None:
+        with _forgiving(warnings):
+            registry.point_at(version)
+    return NowLive(bundle=bundle, before=before.bundle if before else None, warning=" ".join(warnings) or None)
+
+
+def _promotions(lives: Sequence[LiveRecord]) -> list[BundleId]:
+    """The bundles that the live one stands on: a promotion adds one, going back to the one below takes one away."""
+    standing: list[BundleId] = []
+    for life in lives:
+        if len(standing) > 1 and standing[-2].digest == life.bundle.digest:
+            standing.pop()
+        else:
+            standing.append(life.bundle)
+    return standing
+
+
+@contextmanager
+def _forgiving(warnings: list[str]) -> Iterator[None]:
+    """What is live does not hang on MLflow: what it cannot do is a warning."""
+    try:
+        yield
+    except Exception as error:  # any, as with the tracking of runs
+        warnings.append(f"MLflow was not told ({type(error).__name__}); `brain-triage live` tells it again.")
+
+
+def _not_pinned(settings: Settings) -> None:
+    if settings.bundle is not None:
+        raise TriageError(
+            "The settings name a bundle, and that one wins over the live one.", do="Take `bundle` out of the settings."
+        )

@@ -1,0 +1,359 @@
+"""Promotion and the way back: what is refused, what is recorded, and what a crash leaves."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from models.bundle import METADATA, seal, write_metadata
+from pipelines import bundles
+from pipelines.bundles import bundle_in_use, digest_of, identify, keep, kept_folder, open_history, substance
+from pipelines.comparison import Comparison, write_comparison
+from pipelines.model_card import CARD
+from pipelines.paired import Standing
+from pipelines.promote import Registry, agree, comparison_file, promote, rollback
+from pipelines.settings import Settings
+from tests.pipelines.test_comparison import comparison, difference
+from triage.errors import TriageError
+from triage.review import History, open_queue
+from triage.verdict import BundleId
+
+COMPARED: Mapping[Standing, Comparison] = {
+    Standing.BETTER: comparison(difference("dice", gain=0.02)),
+    Standing.NOT_WORSE: comparison(),
+    Standing.WORSE: comparison(difference("dice", group="age: old", gain=-0.1)),
+    Standing.CANNOT_TELL: comparison(difference("augrc", spread=0.1)),
+}
+
+
+@dataclass
+class FakeRegistry:
+    """A registry in a dict. fails: happens instead of anything."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    alias: str | None = None
+    fails: BaseException | None = None
+
+    def register(self, bundle: BundleId, folder: Path, tags: Mapping[str, str]) -> str:
+        if self.fails is not None:
+            raise self.fails
+        assert digest_of(folder) == bundle.digest
+        self.tags.setdefault(bundle.digest, tags)
+        return self.versions.setdefault(bundle.digest, str(len(self.versions) + 1))
+
+    def point_at(self, version: str) -> None:
+        self.alias = version
+
+
+@dataclass
+class FileRegistry:
+    """The same in files, so that it outlives the process. step: told before each step."""
+
+    folder: Path
+    step: Callable[[str], None] = lambda _: None
+
+    def register(self, bundle: BundleId, folder: Path, tags: Mapping[str, str]) -> str:
+        self.step("register")
+        (self.folder / bundle.digest).touch()
+        return bundle.digest
+
+    def point_at(self, version: str) -> None:
+        self.step("alias")
+        (self.folder / "alias").write_text(version)
+
+
+def a_bundle(folder: Path, weights: str) -> Path:
+    """Sealed, with a card."""
+    write_metadata(folder / METADATA, {"name": "brain-triage-toy", "version": f"1.{weights}"})
+    (folder / "models").mkdir()
+    (folder / "models" / "network.safetensors").write_text(weights)
+    (folder / "docs").mkdir()
+    (folder / CARD).write_text(f"# Model card: {weights}\n")
+    seal(folder)
+    return folder
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What comes with the program."""
+    folder = a_bundle(tmp_path / "shipped", "shipped")
+    monkeypatch.setattr(bundles, "SHIPPED_BUNDLE", folder)
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, shipped: Path) -> Settings:
+    return Settings(out=tmp_path / "out", state=tmp_path / "state")
+
+
+@pytest.fixture
+def history(settings: Settings) -> Iterator[History]:
+    settings.state_folder.mkdir()
+    with open_history(settings) as history:
+        yield history
+
+
+@pytest.fixture
+def challenger(tmp_path: Path) -> Path:
+    return a_bundle(tmp_path / "challenger", "challenger")
+
+
+def compare(settings: Settings, history: History, challenger: Path, standing: Standing = Standing.BETTER) -> None:
+    """Leave the file that `brain-triage challenge` leaves."""
+    live = bundle_in_use(settings, history.live())
+    write_comparison(COMPARED[standing], comparison_file(settings, live, challenger))
+
+
+def in_use(settings: Settings, history: History) -> str:
+    """The weights that the next run decides with."""
+    return (bundle_in_use(settings, history.live()) / "models" / "network.safetensors").read_text()
+
+
+@pytest.mark.parametrize("standing", [Standing.BETTER, Standing.NOT_WORSE])
+def test_a_challenger_that_lost_nothing_goes_live(
+    settings: Settings, history: History, challenger: Path, standing: Standing
+) -> None:
+    assert in_use(settings, history) == "shipped"
+    compare(settings, history, challenger, standing)
+    registry = FakeRegistry()
+
+    now = promote(challenger, settings, history, registry, run_id="abc")
+
+    live = history.live()
+    assert live is not None
+    assert in_use(settings, history) == "challenger"
+    assert (live.bundle, live.mlflow_version, registry.alias) == (now.bundle, "1", "1")
+    assert registry.tags[now.bundle.digest] == {"training.run": "abc"}
+    assert standing in live.because
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        (Standing.WORSE, r"is worse than the live model \(Dice, age: old\)"),
+        (Standing.CANNOT_TELL, r"not shown to be no worse than the live model \(AUGRC, all\)"),
+        (None, "was not compared"),
+    ],
+)
+def test_a_challenger_that_lost_or_was_not_compared_is_refused_unless_somebody_says_why(
+    settings: Settings, history: History, challenger: Path, standing: Standing | None, words: str
+) -> None:
+    if standing is not None:
+        compare(settings, history, challenger, standing)
+    with pytest.raises(TriageError, match=words):
+        promote(challenger, settings, history, None)
+    assert history.lives() == ()
+
+    promote(challenger, settings, history, None, because="The old scanner is gone.")
+
+    live = history.live()
+    assert live is not None
+    assert live.because.startswith("The old scanner is gone. (The challenger ")
+    assert "The old scanner is gone." in (kept_folder(settings, live.bundle.digest) / CARD).read_text()
+
+
+def test_a_comparison_with_a_model_that_is_no_longer_live_gives_no_leave(
+    settings: Settings, history: History, challenger: Path, tmp_path: Path
+) -> None:
+    compare(settings, history, challenger)
+    promote(a_bundle(tmp_path / "other", "other"), settings, history, None, because="First.")
+
+    with pytest.raises(TriageError, match="was not compared"):
+        promote(challenger, settings, history, None)
+
+
+def test_the_card_of_the_live_bundle_holds_the_comparison_and_the_bundle_is_sealed_with_it(
+    settings: Settings, history: History, challenger: Path
+) -> None:
+    compare(settings, history, challenger)
+
+    now = promote(challenger, settings, history, None, run_id="abc")
+
+    folder = kept_folder(settings, now.bundle.digest)
+    card = (folder / CARD).read_text()
+    assert card.startswith("# Model card: challenger")
+    assert "Made by the retraining abc" in card
+    assert "| all | Dice | 40 |" in card
+    assert identify(folder) == now.bundle
+    assert substance(folder) == substance(challenger)
+
+
+def test_a_promotion_done_twice_is_done_once(settings: Settings, history: History, challenger: Path) -> None:
+    first = promote(challenger, settings, history, None, because="Why.")
+    again = promote(kept_folder(settings, first.bundle.digest), settings, history, None)
+
+    assert again.bundle == first.bundle
+    assert [life.bundle.version for life in history.lives()] == ["1.shipped", "1.challenger"]
+
+
+def test_rollback_goes_back_one_promotion_at_a_time_and_what_was_when_is_kept(
+    settings: Settings, history: History, challenger: Path, tmp_path: Path
+) -> None:
+    second = a_bundle(tmp_path / "second", "second")
+    registry = FakeRegistry()
+    for bundle in (challenger, second):
+        promote(bundle, settings, history, registry, because="Why.")
+
+    weights = [(rollback(settings, history, registry), in_use(settings, history))[1] for _ in range(2)]
+
+    assert weights == ["challenger", "shipped"]
+    versions = [life.bundle.version for life in history.lives()]
+    assert versions == ["1.shipped", "1.challenger", "1.second", "1.challenger", "1.shipped"]
+    assert (
+        registry.alias == registry.versions[digest_of(kept_folder(settings, history.lives()[-1].bundle.digest)) or ""]
+    )
+    with pytest.raises(TriageError, match="No bundle was live before"):
+        rollback(settings, history, registry)
+
+
+def test_what_was_rolled_back_can_be_promoted_again_as_it_was(
+    settings: Settings, history: History, challenger: Path
+) -> None:
+    first = promote(challenger, settings, history, None, because="Why.").bundle
+    rollback(settings, history, None)
+
+    again = promote(kept_folder(settings, first.digest), settings, history, None, because="It was right.").bundle
+
+    assert again == first
+
+
+def test_every_change_is_an_audit_row(settings: Settings, history: History, challenger: Path) -> None:
+    promote(challenger, settings, history, None, because="Why.")
+    rollback(settings, history, None)
+
+    queue = open_queue(settings.review_database)
+    assert (queue.verify_audit().rows, queue.verify_audit().broken) == (3, None)
+    queue.close()
+
+
+def test_a_bundle_that_the_settings_name_wins_and_then_nothing_can_be_promoted(
+    settings: Settings, history: History, challenger: Path, tmp_path: Path
+) -> None:
+    promote(challenger, settings, history, None, because="Why.")
+    pinned = settings.changed({"bundle": tmp_path / "shipped"})
+
+    assert in_use(pinned, history) == "shipped"
+    with pytest.raises(TriageError, match="that one wins"):
+        promote(challenger, pinned, history, None, because="Why.")
+
+
+@pytest.mark.parametrize("damage", ["missing", "list", "weights"])
+def test_a_live_bundle_that_is_missing_or_altered_decides_nothing(
+    settings: Settings, history: History, challenger: Path, damage: str
+) -> None:
+    now = promote(challenger, settings, history, None, because="Why.")
+    folder = kept_folder(settings, now.bundle.digest)
+    if damage == "missing":
+        folder.rename(folder.with_name("gone"))
+    else:
+        (folder / "models" / "network.safetensors").write_text("altered")
+    if damage == "list":
+        seal(folder)
+
+    with pytest.raises(TriageError, match=r"altered, or is missing|was changed") as caught:
+        identify(bundle_in_use(settings, history.live()))  # a run checks the files where it loads them
+
+    assert caught.value.do
+    assert rollback(settings, history, None).bundle.version == "1.shipped"
+
+
+def test_a_rollback_to_a_bundle_that_was_altered_is_refused(
+    settings: Settings, history: History, challenger: Path
+) -> None:
+    promote(challenger, settings, history, None, because="Why.")
+    below = kept_folder(settings, history.lives()[0].bundle.digest)
+    (below / "models" / "network.safetensors").write_text("altered")
+
+    with pytest.raises(TriageError, match="was changed"):
+        rollback(settings, history, None)
+    assert in_use(settings, history) == "challenger"
+
+
+def test_a_kept_bundle_is_never_overwritten(settings: Settings, challenger: Path) -> None:
+    (settings.state_folder / "bundles").mkdir(parents=True)
+    place = kept_folder(settings, keep(challenger, settings).digest)
+    (place / "models" / "network.safetensors").write_text("altered")
+
+    with pytest.raises(TriageError, match="was changed"):
+        keep(challenger, settings)
+
+
+def test_a_bundle_that_is_not_sealed_is_refused(settings: Settings, history: History, challenger: Path) -> None:
+    (challenger / "models" / "extra").write_text("x")
+
+    with pytest.raises(TriageError, match="is not listed"):
+        promote(challenger, settings, history, None, because="Why.")
+
+
+def test_mlflow_cannot_stop_a_promotion_and_is_told_later(
+    settings: Settings, history: History, challenger: Path
+) -> None:
+    registry = FakeRegistry(fails=ConnectionError("password"))
+    now = promote(challenger, settings, history, registry, because="Why.")
+    assert now.warning is not None
+    assert "password" not in now.warning
+    assert in_use(settings, history) == "challenger"
+
+    told = replace(registry, fails=None)
+
+    assert agree(settings, history, told) is None
+    assert told.alias == told.versions[now.bundle.digest]
+
+
+@pytest.mark.parametrize("moment", ["copied", "register", "live", "alias"])
+def test_killed_at_any_step_the_next_command_finds_all_in_agreement(
+    settings: Settings, history: History, challenger: Path, tmp_path: Path, moment: str
+) -> None:
+    first = a_bundle(tmp_path / "first", "first")
+    registry = FileRegistry(folder=tmp_path)
+    promote(first, settings, history, registry, because="First.")
+
+    killed_in_a_child(settings, challenger, moment, tmp_path)
+
+    before = in_use(settings, history)
+    assert before == ("challenger" if moment == "alias" else "first")
+    assert agree(settings, history, registry) is None
+    live = history.live()
+    assert live is not None
+    assert (tmp_path / "alias").read_text() == live.bundle.digest
+    if before == "first":
+        promote(challenger, settings, history, registry, because="Again.")
+    assert in_use(settings, history) == "challenger"
+    assert [life.bundle.version for life in history.lives()] == ["1.shipped", "1.first", "1.challenger"]
+    assert not list((settings.state_folder / "bundles").glob(".partial-*"))
+
+
+def killed_in_a_child(settings: Settings, challenger: Path, moment: str, folder: Path) -> None:
+    """Promote in a process that kills itself right before a step."""
+    child = os.fork()
+    if child == 0:
+        kill_at = Killer(moment)
+        registry: Registry = FileRegistry(folder=folder, step=kill_at)
+        with open_history(settings) as history:
+            history.go_live = kill_at.before("live", history.go_live)  # type: ignore[method-assign]
+            Path.rename = kill_at.before("copied", Path.rename)  # type: ignore[method-assign]
+            promote(challenger, settings, history, registry, because="Second.")
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+@dataclass
+class Killer:
+    moment: str
+
+    def __call__(self, step: str) -> None:
+        if step == self.moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(self, step: str, work: Callable[..., object]) -> Callable[..., object]:
+        def killed_first(*args: object, **changes: object) -> object:
+            self(step)
+            return work(*args, **changes)
+
+        return killed_first
