@@ -352,15 +352,14 @@ def test_the_head_is_the_largest_body_not_the_coil_marker_beside_it() -> None:
 
 
 @pytest.mark.parametrize("axis", range(3))
-def test_a_head_whose_middle_slices_have_no_signal_is_kept_whole(axis: int) -> None:
+def test_a_head_whose_middle_slices_have_no_signal_is_kept_on_both_sides(axis: int) -> None:
     volume = a_head()
     array = volume.array.copy()
     array[tuple(slice(40, 54) if a == axis else slice(None) for a in range(3))] = 0
 
     damaged, whole = conform(Volume(array=array, affine=volume.affine)), conform(volume)
 
-    assert damaged.extent == whole.extent
-    np.testing.assert_array_equal(damaged.affine, whole.affine)
+    assert damaged.extent[axis] >= whole.extent[axis] - 2 * COARSE_MM
 
 
 @pytest.mark.parametrize(
