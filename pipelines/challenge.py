@@ -17,11 +17,13 @@ from pipelines.engine import BundleEngine, load_engine
 from pipelines.examine import examine, shadow
 from pipelines.paired import Examined, differences
 from pipelines.promote import comparison_file
+from pipelines.retrain_corrections import open_ledger
 from pipelines.scans import Scan
 from pipelines.settings import Settings
 from triage import __version__
 from triage.errors import TriageError
 from triage.gate.rules import load_gate
+from triage.ledger import Split
 from triage.ports import Gate
 from triage.report.as_json import REPORT
 from triage.report.as_nifti import IMAGE
@@ -60,8 +62,10 @@ def challenge(
 ) -> Comparison:
     """Compare, and keep the comparison where a promotion asks for it.
 
-    scans: the frozen test set. recent: so many cases in shadow. cache: folder for what takes long. step: told of each.
+    scans: the frozen test set; its subjects only test from now on, and one that trained is refused. recent: so many
+    cases in shadow. cache: folder for what takes long. step: told of each case.
     """
+    open_ledger(settings).freeze([scan.subject or scan.name for scan in scans], Split.TEST)
     with open_history(settings) as history:
         live = contender(standing_bundle(settings, history.live()), settings)
         folders = recent_cases(history, live.engine.bundle, settings.out, recent)

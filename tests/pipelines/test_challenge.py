@@ -15,12 +15,15 @@ from pipelines.challenge import Contender, challenge, frozen_digest, recent_case
 from pipelines.comparison import Comparison, read_comparison
 from pipelines.paired import ALL, Standing
 from pipelines.promote import comparison_file
+from pipelines.retrain_corrections import open_ledger
 from pipelines.scans import Scan
 from pipelines.settings import Settings
 from tests.builders import BUNDLE
 from tests.fakes import FakeEngine, FakeGate, tiny_report
 from tests.pipelines.test_promote import a_bundle
 from triage.case import Case, Weighting
+from triage.errors import TriageError
+from triage.ledger import Split
 from triage.report.as_json import as_json
 from triage.report.as_nifti import IMAGE, as_nifti
 from triage.review import open_queue
@@ -146,6 +149,14 @@ def test_the_challenger_sees_what_the_live_model_saw_and_the_gate_what_is_known_
     assert (seen.weighting, seen.contrast_agent, seen.age_years) == (Weighting.T2, True, 40.0)
     assert report.volume is not None
     assert seen.shape == report.volume.array.shape
+
+
+def test_who_trained_cannot_test(settings: Settings, challenger: Path, tmp_path: Path) -> None:
+    open_ledger(settings).freeze(["somebody"], Split.TRAIN)
+    scan = Scan(name="a", split="test", finding="", t1=tmp_path, labels=None, manual=True, subject="somebody")
+
+    with pytest.raises(TriageError, match="in another split for ever"):
+        challenge(challenger, settings, [scan], recent=0, cache=tmp_path)
 
 
 def test_the_frozen_test_set_is_known_by_its_labels(tmp_path: Path) -> None:
