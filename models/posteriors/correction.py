@@ -9,7 +9,6 @@ arXiv:1612.00796, eq. 3) with the full Hessian in place of the Fisher diagonal.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from models.cells import Cells
@@ -17,14 +16,10 @@ from models.parallel import one_thread_an_operation
 from models.posteriors.likelihood import DEFAULT, Target, as_head
 from models.posteriors.mode import mode_at, refit
 
-WEIGHT = 4.0
-"""Synthetic images that a corrected scan counts as: there are four of each subject (`pipelines.draw_cells`)."""
-
 
 @one_thread_an_operation()
 def correct_head(
-    head: Tensor, held: Sequence[Cells], corrected: Sequence[Cells], *, weight: float = WEIGHT, target: Target = DEFAULT
+    head: Tensor, held: Sequence[Cells], corrected: Sequence[Cells], *, target: Target = DEFAULT
 ) -> Tensor:
     """The mode given images to hold and corrected ones, (8 C, F + 1). head: the live one."""
-    weights = torch.tensor([1.0] * len(held) + [weight] * len(corrected))
-    return as_head(refit(mode_at(head, held, target), [*held, *corrected], target, weights))
+    return as_head(refit(mode_at(head, held, target), [*held, *corrected], target))

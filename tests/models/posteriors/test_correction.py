@@ -1,5 +1,7 @@
 """Corrections move the head; what the live head has learnt holds it."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy import optimize
@@ -32,12 +34,12 @@ def test_the_new_head_is_where_a_general_optimiser_ends(head, images):
         block = torch.from_numpy(flat).view(live.shape).requires_grad_()
         move = block - live.detach()
         kept = sum(loss(block, cells) for cells in held) - (pull * move).sum() + move.square().sum()
-        value = kept + 3.0 * sum(loss(block, cells) for cells in corrected)
+        value = kept + sum(loss(block, cells) for cells in corrected)
         return value.item(), torch.autograd.grad(value, block)[0].flatten().numpy()
 
     start = live.detach().flatten().numpy()
     expected = optimize.minimize(energy, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-6}).x
-    found = by_voxel(correct_head(head, held, corrected, weight=3.0, target=TARGET))[VOXEL]
+    found = by_voxel(correct_head(head, held, corrected, target=TARGET))[VOXEL]
 
     np.testing.assert_allclose(found.flatten().numpy(), expected, atol=0.02)
 
@@ -46,7 +48,8 @@ def test_corrected_scans_are_explained_better_the_more_they_weigh(head, images):
     held, corrected = images[:-1], images[-1]
 
     def loss(weight: float) -> float:
-        moved = correct_head(head, held, [corrected], weight=weight, target=TARGET)
+        heavier = replace(corrected, weight=weight * corrected.weight)
+        moved = correct_head(head, held, [heavier], target=TARGET)
         return float(log_loss(by_voxel(moved), corrected).sum())
 
     losses = [loss(weight) for weight in (0.0, 1.0, 10.0)]
