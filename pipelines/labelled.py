@@ -88,7 +88,7 @@ def label(scan: Scan, volume: Volume, runner: Runner, damage: str = "") -> Label
     """A volume on the grid of the scan's labels, such as the scan itself or a damaged copy."""
     conformed = conform(volume)
     features = runner(torch.from_numpy(conformed.image))
-    classes = None if scan.labels is None else _classes(scan.labels, conformed)
+    classes = None if scan.labels is None else on_conformed(*read_classes(scan.labels), conformed)
     return Labelled(scan=scan, damage=damage, conformed=conformed, features=features, classes=classes)
 
 
@@ -99,9 +99,8 @@ def by_cell(volume: NDArray[np.uint8]) -> Tensor:
     return split.reshape(SUBVOXELS, -1)
 
 
-def _classes(labels: Path, conformed: Conformed) -> NDArray[np.uint8]:
-    """Classes on the conformed grid by nearest neighbour, 0 outside."""
-    truth, affine = read_classes(labels)
+def on_conformed(truth: NDArray[np.uint8], affine: NDArray[np.float64], conformed: Conformed) -> NDArray[np.uint8]:
+    """Classes on the conformed grid by nearest neighbour, 0 outside. affine: of their own grid."""
     index = np.linalg.inv(affine) @ conformed.affine
     moved = ndimage.affine_transform(truth, index[:3, :3], index[:3, 3], conformed.image.shape, order=0)
     return np.asarray(moved, np.uint8)
