@@ -64,8 +64,8 @@ endif
 	@$(BIN)/brain-triage run "$(or $(strip $(DICOM)),$(SAMPLE))" --out "$(OUT)" || test $$? -eq 2
 	@$(BIN)/python -c 'import pathlib, sys; print("Open it:", (pathlib.Path(sys.argv[1]).resolve() / "index.html").as_uri())' "$(OUT)"
 
-review: $(READY) ## list the cases that wait for a human, most doubtful first
-	@$(BIN)/brain-triage queue --out "$(OUT)"
+review: $(READY) ## open the review pages of OUT=/place in a browser; `brain-triage queue` lists what waits
+	@$(BIN)/brain-triage review --out "$(OUT)"
 
 train: $(READY) ## train from LABEL_MAPS= and LESION_SHAPES= into TRAINING=; without, a reduced one here in minutes
 ifeq ($(strip $(LABEL_MAPS)),)

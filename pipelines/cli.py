@@ -249,9 +249,10 @@ def plan(
 ) -> int:
     """Plan the reading: the limit that keeps the risk, and who waits how long for a reviewer."""
     from pipelines.console import print_json
-    from pipelines.plan import make_plan, read_promises, workload
+    from pipelines.plan import make_plan, workload
     from pipelines.plan_text import as_json as plan_as_json
     from pipelines.plan_text import as_text
+    from pipelines.promises import read_promises
     from pipelines.settings import SHIPPED_BUNDLE, load_settings
 
     blind = load_settings(config).blind_review
@@ -333,6 +334,27 @@ def live(out: Out = None, state: State = None, config: Config = None, as_json: A
         warning = agree(settings, history, open_registry(settings))
         show_lives(history.lives(), warning, as_json=as_json)
     return 0
+
+
+@app.command()
+def monitor(
+    *,
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the live one]")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Tell whether the promise of the model in use still holds. Ends with 2 when its gate is tightened or closed."""
+    from pipelines.console import print_json
+    from pipelines.monitor import watch_in_use
+    from pipelines.monitor_text import as_json as watched_as_json
+    from pipelines.monitor_text import as_text
+    from triage.gate.monitor import Stance
+
+    watched = watch_in_use(_reviewed(out, state, config).changed({"bundle": bundle}))
+    print_json(watched_as_json(watched)) if as_json else typer.echo(as_text(watched))
+    return 0 if watched.monitor.stance is Stance.AS_SET else 2
 
 
 @app.command()

@@ -2,10 +2,8 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.anatomy import STRUCTURES
@@ -14,7 +12,7 @@ from triage.report.explanation import explain, spot_title
 from triage.report.overlays import ENTROPY_TOP_NATS, entropy_colours
 from triage.report.panels import SCALE_BAR_MM, panels, side_mm, spot_panels, thumbnail
 from triage.report.summary import RunSummary, reason_titles
-from triage.report.text import number, percent, visible
+from triage.report.text import as_shown, number, percent
 
 INDEX = "index.html"
 CONTENT_SECURITY_POLICY = (
@@ -56,7 +54,7 @@ def _environment() -> Environment:
         loader=PackageLoader("triage.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_finalize,
+        finalize=as_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -72,11 +70,6 @@ def _environment() -> Environment:
         "side_mm": side_mm,
     }
     return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Every text that the page shows passes here: what acts instead of showing becomes visible; escaping follows."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def measured(value: float, unit: str) -> str:

@@ -30,10 +30,17 @@ def as_nifti(report: Report, folder: Path) -> None:
     volume, prediction = report.volume, report.prediction
     if volume is None or prediction is None:
         return
-    _save(_smallest(volume.array), volume.affine, folder / IMAGE)
-    _save(prediction.scanner_labels.astype(np.uint8), volume.affine, folder / SEGMENTATION)
-    _save(prediction.scanner_entropy.astype(np.float32), volume.affine, folder / ENTROPY)
-    _save(_steps(_conflict_on(volume, prediction)), volume.affine, folder / CONFLICT, step=CONFLICT_STEP_NATS)
+    conflict = _steps(_conflict_on(volume, prediction))
+    for name, array, step in (
+        (IMAGE, _smallest(volume.array), None),
+        (SEGMENTATION, prediction.scanner_labels.astype(np.uint8), None),
+        (ENTROPY, prediction.scanner_entropy.astype(np.float32), None),
+        (CONFLICT, conflict, CONFLICT_STEP_NATS),
+    ):
+        image = _on_grid(array, volume.affine, of=report.case.pseudonym)
+        if step is not None:
+            image.header.set_slope_inter(step, 0)
+        nib.save(image, folder / name)
 
 
 def _smallest(array: NDArray[np.float32]) -> NDArray[Any]:
@@ -57,11 +64,11 @@ def _steps(nats: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.rint(nats / CONFLICT_STEP_NATS), limits.min, limits.max).astype(np.int16)
 
 
-def _save(array: NDArray[Any], affine: NDArray[np.float64], path: Path, *, step: float | None = None) -> None:
+def _on_grid(array: NDArray[Any], affine: NDArray[np.float64], *, of: str) -> nib.Nifti1Image:
+    """The array on the scanner's grid. of: the pseudonym, by which an edited file is known again."""
     image = nib.Nifti1Image(array, affine)
     image.set_sform(affine, code=_SCANNER_ANATOMICAL)
     image.set_qform(affine, code=_SCANNER_ANATOMICAL)
     image.header.set_xyzt_units("mm")
-    if step is not None:
-        image.header.set_slope_inter(step, 0)
-    nib.save(image, path)
+    image.header["descrip"] = of.encode("ascii")
+    return image

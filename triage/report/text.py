@@ -2,6 +2,9 @@
 
 import math
 import unicodedata
+from typing import Any
+
+from markupsafe import Markup
 
 _ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that act instead of showing: control, bidirectional and other format characters, separators."""
@@ -10,6 +13,11 @@ _ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 def visible(text: str) -> str:
     """The text with every acting character as its escape, `\\x1b` or `\\u202e`; what looks harmless then is."""
     return "".join(_escape(c) if unicodedata.category(c) in _ACTING else c for c in text)
+
+
+def as_shown(value: Any) -> Any:
+    """What a template shows, made visible; escaping follows, so markup of our own is left alone."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def number(value: float, digits: int = 3) -> str:

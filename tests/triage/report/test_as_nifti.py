@@ -39,6 +39,7 @@ def test_every_map_lies_on_the_scanner_grid_with_its_own_values(tmp_path: Path) 
         assert np.allclose(image.get_sform(), volume.affine)
         assert np.allclose(image.get_qform(), volume.affine, atol=1e-5)
         assert image.header.get_xyzt_units()[0] == "mm"
+        assert image.header["descrip"].item().decode() == report.case.pseudonym
 
 
 @pytest.mark.parametrize(

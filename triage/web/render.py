@@ -1,0 +1,72 @@
+"""Pages from templates: everything that is shown is escaped, and what acts instead of showing becomes visible."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from triage import NOT_FOR_CLINICAL_USE, __version__
+from triage.gate.wording import WORDING
+from triage.report.as_html import measured
+from triage.report.text import as_shown, number, percent
+from triage.web.sessions import COOKIE, LASTS_S, Session
+from triage.web.site import Site, person_of, session_of, site_of
+
+
+def page(request: Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
+    """A page for who asks; its forms carry the session's token."""
+    site, session = site_of(request), session_of(request)
+    text = (
+        _environment()
+        .get_template(template)
+        .render(person=person_of(request), token=site.seal.token(session), path=request.url.path, **context)
+    )
+    response = HTMLResponse(text, status_code=status)
+    if COOKIE not in request.cookies:
+        give_session(response, site, session)
+    return response
+
+
+def give_session(response: Response, site: Site, session: Session) -> None:
+    """Put the session into the visitor's browser, where no script and no other site can use it."""
+    response.set_cookie(
+        COOKIE, site.seal.cookie(session), max_age=LASTS_S, httponly=True, samesite="strict", secure=site.secure
+    )
+
+
+def waited(since: datetime) -> str:
+    """How long ago, in the largest unit that says enough."""
+    minutes = max(0, int((datetime.now(UTC) - since) / timedelta(minutes=1)))
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
+
+
+def signal_title(signal: str) -> str:
+    """A reason's title: that of its signal, or the rule's own name where it stands outside the score."""
+    return WORDING[signal].title if signal in WORDING else signal.replace("_", " ").capitalize()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("triage.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=as_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "measured": measured,
+        "percent": percent,
+        "waited": waited,
+        "signal_title": signal_title,
+    }
+    environment.globals |= {"notice": NOT_FOR_CLINICAL_USE, "version": __version__}
+    return environment
