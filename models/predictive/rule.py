@@ -56,10 +56,12 @@ def fused_probability(logits: Tensor, ratio: Tensor, *, temperature: float = 1.0
 
 
 def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax over the first axis and its entropy, nats."""
-    log_p = torch.log_softmax(logits, dim=0)
-    p = exp(log_p)
-    return p, entropy(p, log_p)
+    """Softmax over the first axis and its entropy, nats: log Z - sum p x, so one exponential a class. logits: used up."""
+    x = logits.sub_(logits.amax(dim=0))
+    p = exp(x)
+    z = p.sum(dim=0)
+    p.mul_(z.reciprocal())
+    return p, torch.log(z).sub_(x.mul_(p).sum(dim=0)).clamp_min_(0)
 
 
 def entropy(p: Tensor, log_p: Tensor) -> Tensor:
