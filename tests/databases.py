@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from triage.review import connect
+from triage.review.tables import Base
 
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=16MB")
 _numbers = count()
@@ -53,28 +54,35 @@ class Sqlite:
 
 
 class Postgresql:
-    """Databases of one server; one with tables is a copy of the model, which has them."""
+    """Databases of one server. The one with all tables is the same for all tests, emptied for each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._create("model", template="template0")
-        connect(self._address("model")).dispose()
+        self._made = self.empty()
+        connect(self._made).dispose()
 
     def made(self) -> str:
-        return self._create(f"test{next(_numbers)}", template="model")
+        tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+        with self._at_once(self._made) as connection:
+            connection.execute(text("SET session_replication_role = replica"))  # without triggers
+            connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+        return self._made
 
     def empty(self) -> str:
-        return self._create(f"test{next(_numbers)}", template="template0")
-
-    def _create(self, name: str, *, template: str) -> str:
-        engine = create_engine(self._address("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-        engine.dispose()
+        name = f"test{next(_numbers)}"
+        with self._at_once(self._address("postgres")) as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
         return self._address(name)
 
     def _address(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self._folder}"
+
+    @contextmanager
+    def _at_once(self, url: str) -> Iterator[Connection]:
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            yield connection
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +126,7 @@ def _serving(binaries: Path, folder: Path) -> Iterator[None]:
             time.sleep(0.1)
         yield
     finally:
-        server.send_signal(signal.SIGINT)  # a fast shutdown: it waits for nobody
+        server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
         server.wait(30)
 
 
