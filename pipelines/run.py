@@ -15,41 +15,48 @@ from pipelines.bundles import bundle_in_use, open_history
 from pipelines.folders import locked, replace_file, unwritable
 from pipelines.inbox import Desk, inputs, run_inbox, where
 from pipelines.logs import open_log, quiet_libraries
+from pipelines.monitor import drawn_blind, watch
 from pipelines.outcome import Outcome, RunResult
 from pipelines.progress import Watch
+from pipelines.promises import read_promises
 from pipelines.run_case import Tools
 from pipelines.settings import Settings
 from pipelines.tracking import TrackedRun, run_params, run_store, run_tags
 from triage.case import Inventory
 from triage.errors import TriageError
-from triage.ports import Queue, Writer
-from triage.review import open_queue
+from triage.ports import Writer
+from triage.review import ReviewQueue, open_queue
 
 INDEX = "index.html"
 TABLE = "cases.csv"
 
 
-def gather_tools(settings: Settings, queue: Queue) -> Tools:
-    """The product as it is shipped: real reading, engine and gate of the bundle in use, the writers asked for."""
+def gather_tools(settings: Settings, queue: ReviewQueue) -> Tools:
+    """The product as it is shipped: engine and watched gate of the bundle in use, the writers asked for."""
     if settings.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch loads, which is below
     from pipelines.engine import load_engine
+    from triage.dicom.deid import load_or_create_key
+    from triage.gate.monitored import MonitoredGate, alarm
     from triage.gate.rules import load_gate, refuse
     from triage.intake import read_volume
     from triage.report import WRITERS
 
     with open_history(settings) as history:
         bundle = bundle_in_use(settings, history.live())
-    gate = load_gate(bundle)
+    engine, gate = load_engine(bundle, device=settings.device), load_gate(bundle)
+    watched = watch(queue.engine, engine.bundle, read_promises(bundle), tuple(gate.operating_point.limits))
     return Tools(
         read=partial(read_volume, limits=settings.limits),
-        engine=load_engine(bundle, device=settings.device),
-        gate=gate,
+        engine=engine,
+        gate=MonitoredGate(gate=gate, monitor=watched.monitor, seen=set(watched.observed.cases)),
         refuse=refuse,
         writers=chosen_writers(WRITERS, settings.writers),
         queue=queue,
         seed=settings.seed,
         promise=gate.promise,
+        blind=drawn_blind(load_or_create_key(settings.pseudonym_key), settings.blind_review),
+        alarm=partial(alarm, watched.monitor),
     )
 
 
@@ -77,7 +84,7 @@ def run(
     settings: Settings,
     watch: Watch,
     *,
-    gather: Callable[[Settings, Queue], Tools] = gather_tools,
+    gather: Callable[[Settings, ReviewQueue], Tools] = gather_tools,
     find: Callable[[Path, Settings], Inventory] = find_cases,
 ) -> RunResult:
     """Decide every case of an inbox. Raises TriageError when the run itself cannot go on."""
@@ -101,7 +108,7 @@ def run(
             if tracked is not None:
                 files = (index,) if settings.tracking.report else ()
                 tracked.finish("KILLED" if result.cut_short else "FINISHED", result, files)
-        warnings = (tracked.warning,) if tracked and tracked.warning else ()
+        warnings = tuple(filter(None, (tools.alarm(), tracked.warning if tracked else "")))
         log.info("run_ended", audit_head=queue.audit_head(), warnings=warnings, **result.counts)
     return replace(result, warnings=warnings)
 
@@ -148,6 +155,7 @@ def _write_pages(result: RunResult, settings: Settings, tools: Tools) -> Path:
         finished=datetime.now(UTC),
         bundle=result.bundle,
         promise=tools.promise,
+        alarm=tools.alarm(),
         seconds=result.seconds,
         cases=cases,
         unreadable=unreadable,

@@ -29,6 +29,7 @@ class Tools:
     """What every case of a run is worked with.
 
     seed: base from which each case gets its own. promise: what the gate promises of the cases that it accepts.
+    blind: whether an accepted case of this content goes to blind review. alarm: what speaks against the gate, or "".
     """
 
     read: Callable[[Series], Volume]
@@ -39,6 +40,8 @@ class Tools:
     queue: Queue
     seed: int = 0
     promise: str = ""
+    blind: Callable[[str], bool] = lambda _content_sha256: False
+    alarm: Callable[[], str] = lambda: ""
 
 
 def run_case(case: Case, tools: Tools, *, folder: Path, enter: Enter) -> Report:
@@ -73,4 +76,4 @@ def _write_and_settle(report: Report, tools: Tools, *, folder: Path, enter: Ente
     for write in tools.writers.values():
         write(report, folder)
     enter(Stage.SETTLE)
-    tools.queue.settle(report)
+    tools.queue.settle(report, blind=tools.blind(report.case.content_sha256))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main
-from pipelines.plan import CLASSES, CurvePoint, Promises, Workload, make_plan, read_promises, workload
+from pipelines.plan import CLASSES, Workload, make_plan, workload
 from pipelines.plan_text import as_text
+from pipelines.promises import CurvePoint, Promises, read_promises
 from triage.capacity import Team, mean_waits
 from triage.errors import TriageError
 

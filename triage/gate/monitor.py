@@ -30,7 +30,7 @@ class Monitor:
     """Evidence against one operating point. A new operating point begins a new one: no other way lifts an alarm.
 
     risk: that the failure rate among accepted cases may have. reference: values of each signal on calibration cases;
-    for a signal without any the first cases take their place.
+    for a signal without any the first cases take their place. most: evidence that there ever was; driver: its source.
     """
 
     def __init__(self, *, risk: float, reference: Mapping[str, Sequence[float]]) -> None:
@@ -40,18 +40,18 @@ class Monitor:
         self._ranks = {name: Ranks(values) for name, values in reference.items()}
         self._on_failures = Bettors(patience=PATIENCE_REVIEWS)
         self._on_signals = Bettors(patience=PATIENCE_CASES, staked=np.zeros((len(reference), len(BETS))))
-        self.most = self.evidence
+        self.most, self.driver = self.evidence, FAILURES
 
     def see(self, signals: Mapping[str, float], tie: float) -> None:
         """One decided case. tie: in (0, 1], by chance but repeatable. A signal that it lacks counts as the worst."""
         ranks = [rank.add(signals.get(name, math.nan), tie) for name, rank in self._ranks.items()]
         self._on_signals.play(returns_on_rank(np.array(ranks)))
-        self.most = max(self.most, self.evidence)
+        self._remember()
 
     def review(self, *, failed: bool) -> None:
         """One blind review of an accepted case."""
         self._on_failures.play(returns_on_failure(np.array(failed), self._risk))
-        self.most = max(self.most, self.evidence)
+        self._remember()
 
     @property
     def parts(self) -> dict[str, float]:
@@ -72,6 +72,12 @@ class Monitor:
     def stance(self) -> Stance:
         """An alarm does not go away by itself."""
         return stance_at(self.most)
+
+    def _remember(self) -> None:
+        parts = self.parts
+        strongest = max(parts, key=parts.__getitem__)
+        if not parts[strongest] <= self.most:
+            self.most, self.driver = parts[strongest], strongest
 
 
 def stance_at(evidence: float) -> Stance:

@@ -61,6 +61,7 @@ class RunSummary:
 
     unreadable: folders whose report.json could not be read; they are shown, since no case may be lost.
     cut_short: the run was stopped before its end, and inputs that it did not reach are not among the cases.
+    alarm: why the promise is in doubt, "" when it is not.
     """
 
     finished: datetime
@@ -72,6 +73,7 @@ class RunSummary:
     skipped: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     cut_short: bool = False
+    alarm: str = ""
 
     def routed(self, route: Route) -> tuple[DecidedCase, ...]:
         """The cases of one route, most doubtful first, then by pseudonym."""

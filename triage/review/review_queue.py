@@ -207,6 +207,7 @@ def _decision(report: Report, at: datetime) -> Decision:
         limit=verdict.limit,
         action=verdict.action,
         reasons=[_reason(reason) for reason in verdict.reasons],
+        signals={signal.name: _plain(signal.value) for signal in verdict.signals} or None,
         decided_at=at,
     )
 
@@ -242,7 +243,8 @@ def _outcome(decision: Decision) -> dict[str, Any]:
 
 
 def _brought_up_to_date(old: Decision, new: Decision) -> Decision:
-    for name in ("bundle_name", "bundle_version", "route", "code", "score", "limit", "action", "reasons", "decided_at"):
+    decided = ("route", "code", "score", "limit", "action", "reasons", "signals", "decided_at")
+    for name in ("bundle_name", "bundle_version", *decided):
         setattr(old, name, getattr(new, name))
     return old
 

@@ -21,6 +21,7 @@ class Decision(Base):
     """What was decided on one content under one bundle; one row for ever, brought up to date when it is decided anew.
 
     current: the latest decision on its pseudonym. code: why the input was refused, None when it was read.
+    signals: value of each, what is no number as a word; None when it was not read, or decided before they were kept.
     """
 
     __tablename__ = "decision"
@@ -38,6 +39,7 @@ class Decision(Base):
     limit: Mapped[float] = mapped_column(Number, nullable=True)
     action: Mapped[str] = mapped_column(Text)
     reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    signals: Mapped[dict[str, float | str] | None] = mapped_column(JSON(none_as_null=True))
     decided_at: Mapped[datetime] = mapped_column(UtcDateTime)
     current: Mapped[bool]
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from triage.errors import TriageError
 
-FIRST, HEAD = "0001", "0002"
+FIRST, HEAD = "0001", "0003"
 
 
 def bring_up_to_date(connection: Connection) -> None:
