@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from pipelines.compare import GRADED
 from pipelines.metrics import dice
@@ -25,8 +25,8 @@ VOLUME = 0.10
 LESION_MM = 3.0
 FOUND = 0.1
 """A lesion is found when this share of it is called lesion."""
-SPREADS = 3.0
-"""A clean scan may lie this many SDs from the mean of the clean scans of its label source."""
+CLEAN_BEYOND = 0.005
+"""A clean scan lies beyond one limit of its label source's habits with this probability."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,8 @@ class Habit:
 
 
 Habits = Mapping[str, Habit]
+PLAIN: Habits = {key: Habit(dice=DICE, ratio=1.0, off=VOLUME) for key in GRADED}
+"""For labels of which no habit is known."""
 
 
 def measure(
@@ -69,21 +71,34 @@ def measure(
     labels = ndimage.affine_transform(prediction.labels, index[:3, :3], index[:3, 3], classes.shape, order=0)
     truth = classes if lesions is None else np.where(lesions, LESION, classes)
     voxel_mm3 = abs(float(np.linalg.det(affine[:3, :3])))
-    reported = prediction.volumes_mm3.mean(axis=0)
+    reported, drawn = prediction.volumes_mm3.mean(axis=0), np.bincount(truth.ravel(), minlength=LESION + 1)
     found = list(_found(labels, lesions, voxel_mm3)) if lesions is not None else []
     return Measured(
         dice={key: dice(labels == c, truth == c) for key, c in GRADED.items()},
-        volume_ratio={
-            key: float(reported[c] / (voxel_mm3 * max(1, int(np.count_nonzero(truth == c))))) for key, c in GRADED.items()
-        },
+        volume_ratio={key: float(reported[c] / max(1, drawn[c]) / voxel_mm3) for key, c in GRADED.items()},
         lesions=len(found),
         missed=sum(not share >= FOUND for share in found),
     )
 
 
-def habits(clean: Sequence[Measured]) -> Habits:
-    """From clean scans of the tune split with labels of one source; with fewer than two, DESIGN's plain limits."""
-    return {key: _habit([m.dice[key] for m in clean], [m.volume_ratio[key] for m in clean]) for key in GRADED}
+def habits(clean: Mapping[str, Sequence[Measured]]) -> Mapping[str, Habits]:
+    """By source of labels, from the clean scans of the tune split with such labels.
+
+    What is usual is the source's own mean; how far scans lie from it is pooled over the sources. Limits are those of
+    the next scan of that source by Student's t: with few scans they are wide. None are known from one scan a source.
+    """
+    if not any(len(own) > 1 for own in clean.values()):
+        return {}
+    found: dict[str, dict[str, Habit]] = {source: {} for source in clean}
+    for key in GRADED:
+        dice_limits = _limits({s: [m.dice[key] for m in own] for s, own in clean.items()})
+        ratio_limits = _limits({s: [float(np.log(m.volume_ratio[key])) for m in own] for s, own in clean.items()})
+        for source in clean:
+            low, (usual, off) = dice_limits[source], ratio_limits[source]
+            found[source][key] = Habit(
+                dice=min(DICE, low[0] - low[1]), ratio=float(np.exp(usual)), off=max(VOLUME, float(np.expm1(off)))
+            )
+    return found
 
 
 def failures(case: Measured, usual: Habits) -> tuple[str, ...]:
@@ -103,26 +118,13 @@ def failures(case: Measured, usual: Habits) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-def in_words(by_source: Mapping[str, Habits]) -> Iterable[str]:
-    """One line a source of labels: where a structure's limits are not DESIGN's plain ones."""
-    for source, usual in by_source.items():
-        parts = [
-            f"{_words(key)} Dice {h.dice:.2f}, volume {h.off:.0%} about {h.ratio:.2f} times the labelled one"
-            for key, h in usual.items()
-        ]
-        yield f"{source}: {'; '.join(parts)}"
-
-
-def _habit(seen: Sequence[float], ratios: Sequence[float]) -> Habit:
-    if len(seen) < 2:
-        return Habit(dice=DICE, ratio=1.0, off=VOLUME)
-    logs = np.log(ratios)
-    low = float(np.mean(seen) - SPREADS * np.std(seen, ddof=1))
-    return Habit(
-        dice=min(DICE, low),
-        ratio=float(np.exp(logs.mean())),
-        off=max(VOLUME, SPREADS * float(np.std(logs, ddof=1))),
-    )
+def _limits(seen: Mapping[str, Sequence[float]]) -> Mapping[str, tuple[float, float]]:
+    """Mean of each source, and how far from it the next clean scan may lie."""
+    values = {source: np.array(own, np.float64) for source, own in seen.items()}
+    freedom = sum(len(own) - 1 for own in values.values())
+    spread = np.sqrt(sum(float(((own - own.mean()) ** 2).sum()) for own in values.values()) / freedom)
+    far = stats.t.ppf(1 - CLEAN_BEYOND, freedom) * spread
+    return {source: (float(own.mean()), float(far * np.sqrt(1 + 1 / len(own)))) for source, own in values.items()}
 
 
 def _found(labels: NDArray[np.uint8], lesions: NDArray[np.bool_], voxel_mm3: float) -> Iterable[float]:

@@ -75,20 +75,18 @@ def needed(risk: float, delta: float, failures: int = 0) -> int:
     return high
 
 
-def certify(
-    score: Floats, failed: Mask, *, limits: Sequence[float], risks: Sequence[float], delta: float
-) -> list[Level]:
-    """Levels for these risks, from the largest to the smallest; together they spend one delta.
+def certify(score: Floats, failed: Mask, limits: Mapping[float, Sequence[float]], delta: float) -> list[Level]:
+    """A level for each risk, from the largest to the smallest; together they spend one delta.
 
     score: (n,), larger is worse; a case is accepted at a limit when its score is at or under it. What must never be
-    accepted has the score infinity or NaN. failed: (n,). limits: fixed beforehand, tested from strict to loose.
-    Each level has an equal share of delta; one of which every limit is certified hands its share on to the next
+    accepted has the score infinity or NaN. failed: (n,). limits: risk -> limits fixed beforehand, tested from strict to
+    loose. Each level has an equal share of delta; one of which every limit is certified hands its share on to the next
     (Wiens 2003, Pharm. Stat. 2, the fallback procedure), since then there is nothing left of it to be wrong about.
     """
     levels, spare = [], 0.0
-    for risk in sorted(risks, reverse=True):
-        spend = delta / len(risks) + spare
-        level, all_passed = _fixed_sequence(score, failed, sorted(limits), risk, spend)
+    for risk in sorted(limits, reverse=True):
+        spend = delta / len(limits) + spare
+        level, all_passed = _fixed_sequence(score, failed, sorted(limits[risk]), risk, spend)
         levels.append(level)
         spare = spend if all_passed else 0.0
     return levels

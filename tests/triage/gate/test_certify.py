@@ -48,14 +48,14 @@ def test_a_certified_limit_says_what_it_rests_on():
     score = np.arange(60) / 60
     failed = np.arange(60) >= 50
 
-    (level,) = certify(score, failed, limits=(0.5, 0.7, 0.8, 0.95), risks=(0.1,), delta=0.05)
+    (level,) = certify(score, failed, {0.1: (0.5, 0.7, 0.8, 0.95)}, delta=0.05)
 
     assert (level.score_limit, level.accepted, level.failures, level.more) == (0.8, 49, 0, 0)
     assert level.bound == upper_bound(0, 49, 0.05)
 
 
 def test_too_few_cases_are_refused_and_it_says_how_many_more():
-    (level,) = certify(np.zeros(20), np.zeros(20, bool), limits=(0.5,), risks=(0.05,), delta=0.05)
+    (level,) = certify(np.zeros(20), np.zeros(20, bool), {0.05: (0.5,)}, delta=0.05)
 
     assert level.score_limit is None
     assert level.more == 59 - 20
@@ -65,7 +65,7 @@ def test_testing_stops_at_the_first_limit_that_is_not_certified():
     score = np.repeat([0.1, 0.2, 0.3], [30, 4, 400])
     failed = np.repeat([False, True, False], [30, 4, 400])
 
-    (level,) = certify(score, failed, limits=(0.1, 0.2, 0.3), risks=(0.1,), delta=0.05)
+    (level,) = certify(score, failed, {0.1: (0.1, 0.2, 0.3)}, delta=0.05)
 
     assert upper_bound(4, 434, 0.05) < 0.1
     assert level.score_limit == 0.1
@@ -74,7 +74,7 @@ def test_testing_stops_at_the_first_limit_that_is_not_certified():
 def test_a_case_without_a_number_is_never_accepted():
     score = np.array([math.nan, math.inf] * 200)
 
-    (level,) = certify(score, np.zeros(400, bool), limits=(1e300,), risks=(0.1,), delta=0.05)
+    (level,) = certify(score, np.zeros(400, bool), {0.1: (1e300,)}, delta=0.05)
 
     assert (level.score_limit, level.accepted) == (None, 0)
 
@@ -82,7 +82,7 @@ def test_a_case_without_a_number_is_never_accepted():
 def test_several_levels_spend_one_delta():
     score, failed = np.linspace(0, 1, 300), np.linspace(0, 1, 300) > 0.9
 
-    levels = certify(score, failed, limits=LIMITS, risks=(0.05, 0.2, 0.01), delta=0.06)
+    levels = certify(score, failed, dict.fromkeys((0.05, 0.2, 0.01), LIMITS), delta=0.06)
 
     assert [level.risk for level in levels] == [0.2, 0.05, 0.01]
     assert [level.delta for level in levels] == pytest.approx([0.02, 0.04, 0.02])  # 0.2 held at every limit
@@ -115,7 +115,7 @@ def test_the_limits_are_those_of_mapies_fixed_sequence_controller(seed):
         controller.calibrate(score[:, None], ~failed)
     theirs = 1 - np.array(controller.valid_predict_params, float)
 
-    (level,) = certify(score, failed, limits=limits, risks=(0.1,), delta=0.05)
+    (level,) = certify(score, failed, {0.1: limits}, delta=0.05)
 
     assert level.score_limit == (pytest.approx(theirs.max()) if len(theirs) else None)
 
@@ -134,7 +134,7 @@ def violations(sets: int, n: int, *, leak: int = 0) -> tuple[int, int]:
         if leak:
             others = rng.random((leak, n))
             score = others[np.argmin((others[:, failed] < LIMITS[0]).sum(axis=1))]
-        (level,) = certify(score, failed, limits=LIMITS, risks=(0.1,), delta=0.1)
+        (level,) = certify(score, failed, {0.1: LIMITS}, delta=0.1)
         if level.score_limit is not None:
             certified += 1
             broken += 0.15 * (1.0 if leak else level.score_limit) > 0.1

@@ -1,0 +1,238 @@
+"""Calibrate a gate: fit its score on the tune split, certify its limit on the calibrate split, check it on test.
+
+Where the data cannot carry a limit it is refused. `pipelines.operating_point` writes what is found here.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from pipelines.engine import load_engine
+from pipelines.failure import PLAIN, Habits, Measured, failures, habits
+from pipelines.mixture import LEVEL_SHARES, SHARES, Damage, dealt, draw
+from pipelines.population import masks
+from pipelines.scans import Scan, read_scans
+from pipelines.scored import Item, Scored, Scorer, model_digest
+from triage.errors import TriageError
+from triage.findings import NOT_ASSESSABLE
+from triage.gate.certify import GroupBound, Level, certify, group_bounds, upper_bound
+from triage.gate.operating_point import FILE, read_operating_point
+from triage.gate.score import Hinges, choose_ridge, fit_weights, hinges
+from triage.ledger import Ledger, Split
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+LEDGER_SPLITS: Mapping[str, Split] = {
+    "tune": Split.TUNE,
+    "calibrate": Split.CALIBRATE,
+    "test": Split.TEST,
+    "pathology": Split.TEST,
+}
+"""Split of the table -> that of the ledger; both of the last are only looked at."""
+COVERAGES = tuple(np.linspace(0.3, 1.0, 29).round(3).tolist())
+"""Candidate limits are the scores under which so much of the mixture lies on the tune split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """Scored cases with their verdicts-to-be. score: (n,), infinity where no score could make it accepted."""
+
+    cases: Sequence[Scored]
+    parts: Floats
+    score: Floats
+    failed: Mask
+
+    @property
+    def scans(self) -> list[Scan]:
+        """Whose they are."""
+        return [one.item.scan for one in self.cases]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Score:
+    """What the tune split gave. ridge: infinity for equal weights; areas: of each ridge, over held-out subjects."""
+
+    hinge: Hinges
+    weights: Floats
+    ridge: float
+    areas: Mapping[float, float]
+    habits: Mapping[str, Habits]
+
+    def judge(self, cases: Sequence[Scored]) -> Judged:
+        """The score of every case, and whether it failed."""
+        names = self.hinge.names
+        values = np.array([[c.signals.get(n, math.nan) for n in names] for c in cases]).reshape(-1, len(names))
+        parts = self.hinge.parts(values)
+        outside = np.array([bool(c.refused) or c.like == NOT_ASSESSABLE.key for c in cases], bool)
+        score = np.where(outside, math.inf, parts @ self.weights)
+        failed = np.array([bool(why(c, self.habits)) for c in cases], bool)
+        return Judged(cases=cases, parts=parts, score=np.where(np.isnan(score), math.inf, score), failed=failed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """All that stands in the operating point. unit: the score that becomes 1, that of the smallest certified risk."""
+
+    score: Score
+    levels: Sequence[Level]
+    unit: float
+    curve: Sequence[tuple[float, int, int]]
+    groups: Sequence[GroupBound]
+    tune: Judged
+    calibrate: Judged
+    test: Judged
+
+    @property
+    def certified(self) -> Level | None:
+        """The level of the smallest certified risk."""
+        found = [level for level in self.levels if level.score_limit is not None]
+        return min(found, key=lambda level: level.risk) if found else None
+
+
+def source_of(scan: Scan) -> str:
+    """Whose habits its labels have."""
+    return f"{'manual' if scan.manual else 'automatic'} labels at {scan.voxel or 'any size'}"
+
+
+def why(case: Scored, known: Mapping[str, Habits]) -> tuple[str, ...]:
+    """Why it failed; a scan that could not be measured did."""
+    if case.measured is None:
+        return (case.refused,)
+    return failures(case.measured, known.get(source_of(case.item.scan), PLAIN))
+
+
+def items(scans: Sequence[Scan]) -> Mapping[str, list[Item]]:
+    """What is scored of each split: tune as it is and with every damage dealt out, the others by the mixture."""
+    of = {split: [scan for scan in scans if scan.split == split] for split in LEDGER_SPLITS}
+    by_subject = {scan.subject: scan for scan in of["tune"]}
+    drawn = {split: [Item(scan=s, damage=draw(s.subject)) for s in own] for split, own in of.items() if split != "tune"}
+    return drawn | {
+        "clean": [Item(scan=scan) for scan in of["tune"]],
+        "tune": [Item(scan=by_subject[subject], damage=damage) for subject, damage in dealt(list(by_subject))],
+    }
+
+
+def fit(clean: Sequence[Scored], damaged: Sequence[Scored]) -> Score:
+    """Habits of the labels, where each signal's doubt begins, and the weights: from the tune split alone."""
+    by_source: dict[str, list[Measured]] = {}
+    for case in clean:
+        if case.measured is not None:
+            by_source.setdefault(source_of(case.item.scan), []).append(case.measured)
+    known = habits(by_source)
+    good = [c for c in clean if not why(c, known)]
+    if len(good) < 2:
+        raise TriageError("Fewer than two scans of the tune split are good as they are.", do="Add scans to tune on.")
+    names = [name for name, value in good[0].signals.items() if not math.isnan(value)]
+    hinge = hinges({name: [c.signals[name] for c in good] for name in names})
+    equal = Score(hinge=hinge, weights=np.ones(len(names)), ridge=math.inf, areas={}, habits=known)
+    seen = equal.judge([*clean, *damaged])
+    usable = np.asarray(np.isfinite(seen.parts).all(axis=1))
+    who = [c.item.scan.subject for c, use in zip(seen.cases, usable, strict=True) if use]
+    parts, failed = seen.parts[usable], seen.failed[usable]
+    if not failed.any():
+        return equal
+    ridge, areas = choose_ridge(parts, failed, who)
+    return Score(hinge=hinge, weights=fit_weights(parts, failed, ridge), ridge=ridge, areas=areas, habits=known)
+
+
+def shares(cases: Sequence[Scored]) -> Floats:
+    """How often the mixture would draw each of the tune split's cases, sums to 1."""
+    damages = [case.item.damage for case in cases]
+    clean = sum(not damage.level for damage in damages)
+    weight = [_share(damage) / (clean if not damage.level else 1) for damage in damages]
+    return np.array(weight) / sum(weight)
+
+
+def candidates(tune: Judged, n: int, risks: Sequence[float], delta: float) -> dict[float, list[float]]:
+    """For each risk the limits to test, fixed on the tune split: from the one that most likely passes on, loosest last.
+
+    How likely: the binomial probability of few enough failures among n cases, when coverage and failure rate are those
+    of the tune split, the latter with half a failure added, since none seen is not none to come.
+    """
+    weight = shares(tune.cases)
+    order = np.argsort(tune.score)
+    reached = np.cumsum(weight[order])
+    limits = np.array([tune.score[order][min(np.searchsorted(reached, c - 1e-9), len(order) - 1)] for c in COVERAGES])
+    limits = np.unique(limits[np.isfinite(limits)])
+    found = {}
+    for risk in risks:
+        chance = [_chance(*_rates(tune, weight, limit), n=n, risk=risk, delta=delta / len(risks)) for limit in limits]
+        found[risk] = limits[int(np.argmax(chance)) :].tolist()
+    return found
+
+
+def calibrate(
+    *,
+    cases: Path,
+    bundle: Path,
+    risks: Sequence[float],
+    confidence: float,
+    ledger: Ledger,
+    cache: Path,
+    say: Callable[[str], None],
+) -> Calibration:
+    """Score, fit, certify, check. Raises TriageError when a subject would cross from one split to another."""
+    scans = [scan for scan in read_scans(cases, list(LEDGER_SPLITS)) if scan.labels is not None]
+    for name, settled in LEDGER_SPLITS.items():
+        ledger.freeze([scan.subject for scan in scans if scan.split == name], settled)
+    engine, usual = load_engine(bundle), read_operating_point(bundle / FILE).usual_entropy
+    scorer = Scorer(engine=engine, model=model_digest(bundle), usual_entropy=usual, cache=cache)
+    found: dict[str, list[Scored]] = {}
+    for split in ("clean", "tune", "calibrate", "test"):
+        say(f"scoring {split}")
+        found[split] = list(scorer(items(scans)[split]))
+    return certified(found, risks, 1 - confidence)
+
+
+def certified(found: Mapping[str, Sequence[Scored]], risks: Sequence[float], delta: float) -> Calibration:
+    """From scored cases: the score from clean and tune, its limit from calibrate, a look at test."""
+    score = fit(found["clean"], found["tune"])
+    tune, seen, test = (score.judge(c) for c in ([*found["clean"], *found["tune"]], found["calibrate"], found["test"]))
+    limits = candidates(tune, len(seen.cases), risks, delta)
+    levels = certify(seen.score, seen.failed, limits, delta)
+    passed = [level for level in levels if level.score_limit is not None]
+    best = min(passed, key=lambda level: level.risk) if passed else min(levels, key=lambda level: level.more)
+    unit = best.score_limit if best.score_limit is not None else limits[best.risk][0]
+    accepted = seen.score <= unit
+    groups = {name: mask & accepted for name, mask in masks(seen.scans)}
+    curve = [(limit / unit, *_counts(seen, limit)) for limit in limits[best.risk]]
+    return Calibration(
+        score=score,
+        levels=levels,
+        unit=unit,
+        curve=curve,
+        groups=group_bounds(groups, seen.failed, risk=best.risk, delta=delta),
+        tune=tune,
+        calibrate=seen,
+        test=test,
+    )
+
+
+def _share(damage: Damage) -> float:
+    return SHARES[damage.kind] * (LEVEL_SHARES[damage.level - 1] if damage.level else 1)
+
+
+def _counts(judged: Judged, limit: float) -> tuple[int, int]:
+    """Accepted, and failures among them."""
+    accepted = judged.score <= limit
+    return int(accepted.sum()), int((accepted & judged.failed).sum())
+
+
+def _rates(tune: Judged, weight: Floats, limit: float) -> tuple[float, float]:
+    """Share of the mixture that is accepted, and of these the share that fails, half a failure added."""
+    accepted, half = tune.score <= limit, 0.5 / len(tune.cases)
+    coverage = float(weight[accepted].sum())
+    return coverage, (float(weight[accepted & tune.failed].sum()) + half) / (coverage + 2 * half)
+
+
+def _chance(coverage: float, rate: float, *, n: int, risk: float, delta: float) -> float:
+    """That a limit is certified on n cases which are accepted and fail at these rates."""
+    m = round(coverage * n)
+    allowed = [k for k in range(m) if upper_bound(k, m, delta) <= risk]
+    return float(stats.binom.cdf(max(allowed), m, rate)) if allowed else 0.0

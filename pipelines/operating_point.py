@@ -1,0 +1,132 @@
+"""What a calibration writes: operating_point.json with its promise in a reader's words, in a copy of the bundle."""
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from models.bundle import METADATA, seal, write_metadata
+from pipelines.calibrate import Calibration, Judged
+from pipelines.failure import DICE, LESION_MM, VOLUME
+from pipelines.mixture import in_words
+from triage import __version__
+from triage.errors import TriageError
+from triage.gate.certify import Level, upper_bound
+from triage.gate.operating_point import FILE, VERSION, read_operating_point
+from triage.gate.score import limits_of
+
+FAILED = (
+    f"a structure's Dice under {DICE}, a volume off by more than {VOLUME:.0%}, or a lesion of {LESION_MM:g} mm missed"
+)
+
+
+def write_bundle(found: Calibration, bundle: Path, out: Path, confidence: float) -> str:
+    """A copy of the bundle with the new operating point and the next version; returns its digest."""
+    if out.exists():
+        raise TriageError(f"{out} exists, and a bundle is never overwritten.", do="Give --out a folder that does not.")
+    point = as_json(found, bundle, confidence)
+    shutil.copytree(bundle, out)
+    (out / FILE).write_text(json.dumps(point, indent=1, allow_nan=False) + "\n")
+    read_operating_point(out / FILE)
+    metadata = json.loads((out / METADATA).read_text())
+    write_metadata(out / METADATA, metadata | {"version": next_version(metadata["version"])})
+    return seal(out)
+
+
+def next_version(version: str) -> str:
+    """The weights stay, the limits are new: the last number goes up."""
+    head, _, last = version.rpartition(".")
+    return f"{head}.{int(last) + 1}"
+
+
+def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, Any]:
+    """operating_point.json: what the gate reads, and `evaluation`, what it rests on."""
+    before, level = read_operating_point(bundle / FILE), found.certified
+    limits = limits_of(found.score.hinge, found.score.weights, found.unit)
+    return {
+        "version": VERSION,
+        "certified": level is not None,
+        "accepts": level is not None,
+        "promise": promise(found, confidence, before.youngest_years),
+        "population": {"weightings": sorted(before.weightings), "youngest_years": before.youngest_years},
+        "score_limit": 1.0,
+        "limits": {name: asdict(limit) for name, limit in limits.items()},
+        "usual_entropy_nats": before.usual_entropy.round(5).tolist(),
+        "evaluation": {
+            "risk": level.risk if level else None,
+            "confidence": confidence,
+            "method": "fixed-sequence Learn-then-Test, exact binomial bound on the failure rate among accepted cases",
+            "levels": [_level(one, found.unit) for one in found.levels],
+            "curve": [_point(found, *row) for row in found.curve],
+            "groups": [asdict(group) for group in found.groups],
+            "failed": {"means": FAILED, "by_labels": {k: _habits(v) for k, v in found.score.habits.items()}},
+            "mixture": in_words(),
+            "score": {
+                "ridge": None if math.isinf(found.score.ridge) else found.score.ridge,
+                "held_out_auroc": {str(k): round(v, 4) for k, v in found.score.areas.items()},
+                "weights": dict(zip(found.score.hinge.names, found.score.weights.round(4).tolist(), strict=True)),
+            },
+            "splits": {name: _split(getattr(found, name), found.unit) for name in ("tune", "calibrate", "test")},
+            "date": datetime.now(UTC).date().isoformat(),
+            "code": __version__,
+            "bundle_before": hashlib.sha256((bundle / "SHA256SUMS").read_bytes()).hexdigest(),
+        },
+    }
+
+
+def promise(found: Calibration, confidence: float, youngest_years: float) -> str:
+    """What is promised, and for whom; a reader of any page sees it."""
+    level, n = found.certified, len(found.calibrate.cases)
+    if level is None:
+        best = min(found.levels, key=lambda one: one.more)
+        return (
+            f"Nothing is accepted: no limit could be certified. For at most {best.risk:.0%} failed among accepted cases, "
+            f"with {confidence:.0%} confidence, {best.more} more accepted calibration cases are needed, none of them "
+            f"failed; there are {best.accepted} of {n}, of which {best.failures} failed."
+        )
+    covered = [group.group for group in found.groups if group.enough]
+    return (
+        f"With {confidence:.0%} confidence at most {level.risk:.0%} of the accepted cases fail ({FAILED}): of {n} "
+        f"calibration subjects {level.accepted} were accepted, and {level.failures} of these failed. It holds for T1 of "
+        f"adults from {youngest_years:g} years like those subjects ({', '.join(covered) or 'no group by itself'}), with "
+        "damage as often as in the stated mixture. For other scanners and ages nothing is promised."
+    )
+
+
+def _level(level: Level, unit: float) -> dict[str, Any]:
+    limit = None if level.score_limit is None else level.score_limit / unit
+    return asdict(level) | {"score_limit": limit}
+
+
+def _point(found: Calibration, limit: float, accepted: int, failures: int) -> dict[str, Any]:
+    delta = (found.certified or min(found.levels, key=lambda one: one.more)).delta
+    bound = upper_bound(failures, accepted, delta)
+    n = len(found.calibrate.cases)
+    return {"score_limit": limit, "n": n, "accepted": accepted, "failures": failures, "upper_bound": bound}
+
+
+def _habits(usual: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {key: {name: round(value, 4) for name, value in asdict(habit).items()} for key, habit in usual.items()}
+
+
+def _split(judged: Judged, unit: float) -> dict[str, Any]:
+    accepted = judged.score <= unit
+    return {
+        "cases": len(judged.cases),
+        "subjects": len({scan.subject for scan in judged.scans}),
+        "failures": int(judged.failed.sum()),
+        "accepted": int(accepted.sum()),
+        "accepted_failures": int((accepted & judged.failed).sum()),
+        "cases_sha256": digest(judged),
+    }
+
+
+def digest(judged: Judged) -> str:
+    """Of the list of cases: scan and damage of each, in any order."""
+    names = sorted(f"{one.item.scan.name} {one.item.damage.kind} {one.item.damage.level}" for one in judged.cases)
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
