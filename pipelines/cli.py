@@ -163,6 +163,32 @@ def sample(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> i
 
 
 @app.command()
+def stress(
+    inbox: Annotated[Path, typer.Argument(help="A scan, or a folder of them: DICOM or NIfTI.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("stress"),
+    kinds: Annotated[str | None, typer.Option(help="Kinds of damage, with commas between.  [default: all]")] = None,
+    levels: Annotated[str, typer.Option(help="Levels of damage, with commas between.")] = "1,2,3,4,5",
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels of the one scan, NIfTI, in this program's classes.")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the shipped one]")] = None,
+    state: State = None,
+    config: Config = None,
+) -> int:
+    """Damage your own scans step by step, and see whether doubt and flags rise before the segmentation fails."""
+    from pipelines.settings import load_settings
+    from pipelines.stress import in_words, read_steps
+    from pipelines.stress import stress as climb
+    from pipelines.stress_page import write_ladder
+
+    settings = load_settings(config).changed({"out": out, "state": state, "bundle": bundle})
+    rungs = climb(inbox, settings, read_steps(kinds, levels), labels=labels, tell=lambda r: typer.echo(in_words(r)))
+    typer.echo(f"Stress ladder: {write_ladder(rungs, out, labelled=labels is not None)}")
+    return 0
+
+
+@app.command()
 def evaluate(
     *,
     cases: Annotated[Path, typer.Option(help="Table of labelled scans: case, split, finding, t1, label, ...")],
@@ -198,6 +224,32 @@ def evaluate(
     if out is not None:
         out.write_text(json.dumps(rows, indent=1))
     return 0
+
+
+@app.command()
+def calibrate(
+    *,
+    cases: Annotated[Path, typer.Option(help="Table of labelled scans: case, subject, split, t1, label, ...")],
+    bundle: Annotated[Path, typer.Option(help="Folder of the model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the bundle with the new operating point; must not exist.")],
+    risk: Annotated[list[float] | None, typer.Option(help="Share of accepted cases that may fail; repeatable.")] = None,
+    confidence: Annotated[float, typer.Option(help="Of all certified risks together.")] = 0.95,
+    cache: Annotated[Path, typer.Option(help="Folder for what takes long; it is continued there.")] = Path("out/bench"),
+    state: State = None,
+    config: Config = None,
+) -> int:
+    """Set the limit of the gate from labelled scans, certified, or refused with how many more cases it takes."""
+    from pipelines.calibrate import calibrate as calibrate_gate
+    from pipelines.certificate import in_words, write_bundle
+    from pipelines.retrain_corrections import open_ledger
+    from pipelines.settings import load_settings
+
+    ledger = open_ledger(load_settings(config).changed({"state": state}))
+    asked = {"cases": cases, "bundle": bundle, "risks": risk or [0.05], "confidence": confidence}
+    found = calibrate_gate(**asked, ledger=ledger, cache=cache, say=_note)  # type: ignore[arg-type]
+    write_bundle(found, bundle, out, confidence)
+    typer.echo(in_words(found, confidence))
+    return 0 if found.certified else 2
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

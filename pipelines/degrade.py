@@ -138,6 +138,8 @@ DEGRADATIONS: Mapping[str, Degradation] = {
 
 
 SAME_AT_EVERY_LEVEL = frozenset({"left_right_flip"})
+OTHER_GRID = frozenset({"thick_slices", "cropping"})
+"""Damage after which the scan lies on another grid."""
 
 
 def moved_labels(name: str, labels: Volume, level: int, rng: np.random.Generator) -> Volume:

@@ -6,19 +6,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 import pipelines.run
+import pipelines.stress
 from pipelines.cli import main
 from pipelines.run_case import Tools
 from pipelines.settings import Settings
+from pipelines.stress import Rung, Step
 from tests.builders import a_case, a_refused_input
 from tests.dicom_builders import classic
 from tests.fakes import FakeEngine, fake_tools
+from tests.pipelines.rungs import a_rung
 from triage.__main__ import PACKAGES, shadowed
 from triage.case import Inventory
 from triage.dicom.deid import Pseudonyms, load_or_create_key
@@ -366,3 +369,28 @@ def test_a_folder_that_holds_no_training_is_not_imported(tmp_path: Path, capsys:
     assert main(["track", "import", str(tmp_path)]) == 1
 
     assert "holds no training" in capsys.readouterr().err
+
+
+# stress
+
+
+def test_stress_tells_every_step_while_it_goes_and_then_where_the_page_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def climb(
+        inbox: Path, settings: Settings, path: Sequence[Step], *, labels: Path | None, tell: Callable[[Rung], None]
+    ) -> list[Rung]:
+        rungs = [a_rung(), *(a_rung(kind, level, score=level) for kind, level in path)]
+        for rung in rungs:
+            tell(rung)
+        return rungs
+
+    monkeypatch.setattr(pipelines.stress, "stress", climb)
+
+    status = main(["stress", "scan", "--kinds", "noise", "--levels", "1,3", "--out", str(tmp_path / "ladder")])
+
+    *told, last = capsys.readouterr().out.splitlines()
+    assert status == 0
+    assert [line.split()[1:3] for line in told[1:]] == [["noise", "1"], ["noise", "3"]]
+    assert last == f"Stress ladder: {tmp_path / 'ladder' / 'stress.md'}"
+    assert "self-agreement" in (tmp_path / "ladder" / "stress.md").read_text()

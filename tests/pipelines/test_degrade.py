@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from pipelines.artefacts import rician
-from pipelines.degrade import DEGRADATIONS, LEVELS, moved_labels
+from pipelines.degrade import DEGRADATIONS, LEVELS, OTHER_GRID, moved_labels
 from tests.builders import a_volume, centred_affine, onto, phantom_image, phantom_labels, sagittal_affine
 from triage.case import Volume
 
 GRADED = sorted(set(DEGRADATIONS) - {"left_right_flip"})
-ON_THE_SAME_GRID = sorted(set(DEGRADATIONS) - {"thick_slices", "cropping"})
+ON_THE_SAME_GRID = sorted(set(DEGRADATIONS) - OTHER_GRID)
 
 
 @pytest.fixture(scope="module")
