@@ -1,4 +1,4 @@
-"""The monitor of a run, rebuilt from all that its bundle ever decided and all blind readings: it forgets nothing."""
+"""The monitor of a run, rebuilt from all that its bundle ever accepted and all blind readings: it forgets nothing."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ from pipelines.bundles import bundle_in_use, identify, open_history
 from pipelines.promises import Promises, read_promises
 from pipelines.settings import Settings
 from triage.gate.monitor import Monitor
-from triage.gate.monitored import tie
+from triage.gate.monitored import MONITOR, tie
 from triage.gate.operating_point import FILE, read_operating_point
 from triage.review import open_queue
 from triage.review.observed import Observed, observed
@@ -42,7 +42,7 @@ class Watched:
 
 def watch(database: Engine, bundle: BundleId, promises: Promises, signals: Sequence[str]) -> Watched:
     """The monitor of a bundle as it stands now. signals: names of those that its operating point limits."""
-    found = observed(database, bundle.digest)
+    found = observed(database, bundle.digest, held=MONITOR)
     promised = not math.isnan(promises.risk)
     risk = promises.risk if promised else RISK_WITHOUT_PROMISE
     monitor = Monitor(risk=risk, reference={name: promises.signals.get(name, ()) for name in signals})

@@ -17,7 +17,7 @@ def as_text(watched: Watched) -> str:
         (
             f"Monitor of {watched.bundle.name} {watched.bundle.version} ({watched.bundle.digest[:16]})",
             alarm(monitor) or "The gate stands as it was set.",
-            f"Seen: {len(seen.cases)} decided cases. Blind reviews of accepted ones: {seen.drawn} drawn, "
+            f"Seen: {len(seen.cases)} accepted cases. Blind reviews of them: {seen.drawn} drawn, "
             f"{len(seen.verdicts)} read, {watched.failures} failed; {watched.risk:.1%} may fail ({promised}).",
             f"Evidence against the gate, at most {monitor.most:.3g} so far. It tightens at {1 / LEVEL:.0f}, closes at "
             f"{10 / LEVEL:.0f}; while the promise holds, it ever tightens with probability {LEVEL:.0%} at most.",

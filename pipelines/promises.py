@@ -40,7 +40,7 @@ class CurvePoint:
 class Promises:
     """What the operating point of a bundle has certified; no curve, and NaN, when nothing was.
 
-    curve: limits that were fixed beforehand, from strict to loose. signals: values of each on the calibration cases.
+    curve: limits that were fixed beforehand, from strict to loose. signals: values on the accepted calibration cases.
     """
 
     risk: float

@@ -56,7 +56,7 @@ def test_a_rebuilt_monitor_knows_what_the_one_knew_that_saw_the_cases(queue: Rev
 
 
 def test_a_new_bundle_begins_a_new_monitor(queue: ReviewQueue):
-    settle(queue, [9.0] * 80)
+    settle(queue, [1.0] * 80)
 
     stances = [
         watch(queue.engine, bundle, PROMISES, ("doubt",)).monitor.stance
@@ -112,7 +112,7 @@ def test_an_accepted_case_that_is_drawn_waits_for_a_human(tmp_path: Path, share:
 
 
 def test_a_run_under_an_alarm_says_so_on_its_page_and_warns(tmp_path: Path, queue: ReviewQueue):
-    settle(queue, [9.0] * 80)
+    settle(queue, [1.0] * 80)
     watched = watch(queue.engine, BUNDLE, PROMISES, ("doubt",))
     settings = Settings(out=tmp_path / "out", tracking={"on": False})
     (tmp_path / "inbox").mkdir()
@@ -151,7 +151,7 @@ def test_the_command_tells_the_state_of_the_bundle_in_use(tmp_path: Path, capsys
 def test_the_command_ends_with_2_on_an_alarm(
     tmp_path: Path, queue: ReviewQueue, monkeypatch: pytest.MonkeyPatch, capsys
 ):
-    settle(queue, [9.0] * 80)
+    settle(queue, [1.0] * 80)
     watched = watch(queue.engine, BUNDLE, PROMISES, ("doubt",))
     monkeypatch.setattr(pipelines.monitor, "watch_in_use", lambda _: watched)
 

@@ -1,4 +1,6 @@
-"""Does the promise of an operating point still hold? Two watches: blind reviews, and every signal of every case.
+"""Does the promise of an operating point still hold? Two watches: blind reviews, and every signal.
+
+Both are on accepted cases, which the promise is about: whatever else arrives is in front of a human anyway.
 
 Source: Podkopaev and Ramdas 2022, ICLR (the risk of a deployed model, watched at every moment).
 """
@@ -29,8 +31,9 @@ class Stance(StrEnum):
 class Monitor:
     """Evidence against one operating point. A new operating point begins a new one: no other way lifts an alarm.
 
-    risk: that the failure rate among accepted cases may have. reference: values of each signal on calibration cases;
-    for a signal without any the first cases take their place. most: evidence that there ever was; driver: its source.
+    risk: that the failure rate among accepted cases may have. reference: values of each signal on those calibration
+    cases that were accepted; for a signal without any the first cases take their place. most: evidence that there ever
+    was; driver: its source.
     """
 
     def __init__(self, *, risk: float, reference: Mapping[str, Sequence[float]]) -> None:
@@ -43,7 +46,7 @@ class Monitor:
         self.most, self.driver = self.evidence, FAILURES
 
     def see(self, signals: Mapping[str, float], tie: float) -> None:
-        """One decided case. tie: in (0, 1], by chance but repeatable. A signal that it lacks counts as the worst."""
+        """One accepted case. tie: in (0, 1], by chance but repeatable. A signal that it lacks counts as the worst."""
         ranks = [rank.add(signals.get(name, math.nan), tie) for name, rank in self._ranks.items()]
         self._on_signals.play(returns_on_rank(np.array(ranks)))
         self._remember()

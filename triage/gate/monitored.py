@@ -20,7 +20,7 @@ HOW = "the promise of the gate is in doubt; read this case as if it had been fla
 class MonitoredGate:
     """Decides as its gate does while the monitor has no alarm, then accepts less, then nothing.
 
-    seen: contents of the cases that the monitor knows; one that is decided again is not counted again.
+    seen: contents of the accepted cases that the monitor knows; one that is decided again is not counted again.
     """
 
     gate: Gate
@@ -30,10 +30,12 @@ class MonitoredGate:
     def decide(self, case: Case, prediction: Prediction) -> Verdict:
         """The gate's verdict, unless it accepts what the monitor does not let pass. The case itself counts already."""
         verdict = self.gate.decide(case, prediction)
+        if verdict.route is not Route.ACCEPTED:
+            return verdict
         if case.content_sha256 not in self.seen:
             self.seen.add(case.content_sha256)
             self.monitor.see({s.name: s.value for s in verdict.signals}, tie=tie(case.content_sha256))
-        return verdict if verdict.route is not Route.ACCEPTED or self._passes(verdict) else self._held(verdict)
+        return verdict if self._passes(verdict) else self._held(verdict)
 
     def _passes(self, verdict: Verdict) -> bool:
         stance = self.monitor.stance
@@ -61,6 +63,6 @@ def alarm(monitor: Monitor) -> str:
         why = "more accepted cases failed in blind review than was promised"
     else:
         title = WORDING[monitor.driver].title if monitor.driver in WORDING else monitor.driver
-        why = f"the signal “{title}” is worse than on the cases that the limits were set with"
+        why = f"the signal “{title}” of accepted cases has become worse than it was when the limits were set"
     became = f"tightened to {TIGHTER:g} of its limit" if monitor.stance is Stance.TIGHTENED else "closed"
     return f"The gate is {became}: {why}. It stays so until a newly calibrated model takes over."

@@ -62,6 +62,16 @@ def test_cases_like_no_case_before_close_the_gate_that_accepts_them():
     assert gate.monitor.stance is Stance.CLOSED
 
 
+def test_flagged_cases_are_no_evidence_since_a_human_sees_them_anyway():
+    gate = a_gate()
+    parts = gate.monitor.parts
+
+    for n in range(60):
+        decided(gate, 9.0, content=f"{n:064x}")
+
+    assert gate.monitor.parts == parts
+
+
 def test_a_case_that_is_decided_again_is_not_counted_again():
     gate = a_gate()
     decided(gate, 0.9)
