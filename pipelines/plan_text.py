@@ -27,7 +27,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "reviewers": workload.team.reviewers,
         "minutes": workload.team.minutes,
         "blind": workload.blind,
-        "risk": plan.risk,
+        "risk": None if plan.risk is None else _known(plan.risk),
         "confidence": _known(plan.confidence),
         "score_limit": point.score_limit if point else None,
         "flagged": plan.flagged,
@@ -74,7 +74,8 @@ def _limit(plan: Plan) -> str:
     if risk is None:
         return "Limit: none is certified, so no risk is promised; planned by coverage alone."
     if point is None:
-        return f"Limit: none keeps the risk of {risk:.3g}; every case goes to a human."
+        kept = "is certified" if math.isnan(risk) else f"keeps the risk of {risk:.3g}"
+        return f"Limit: none {kept}; every case goes to a human."
     return (
         f"Limit: a score of {point.score_limit:.4g}. Of {point.n} calibration cases it accepted {point.accepted}, of "
         f"which {point.failures} failed: with confidence {plan.confidence:.0%} at most {point.upper_bound:.1%} of the "

@@ -38,7 +38,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promises:
-    """What the operating point of a bundle has certified; no curve, and NaN, when nothing was.
+    """What the operating point of a bundle has certified. risk: NaN when it was refused; no curve when none was tried.
 
     curve: limits that were fixed beforehand, from strict to loose. signals: values on the accepted calibration cases.
     """
@@ -62,8 +62,8 @@ def read_promises(bundle: Path) -> Promises:
     try:
         evaluation: Mapping[str, Any] = json.loads((bundle / FILE).read_text()).get("evaluation") or {}
         return Promises(
-            risk=float(evaluation.get("risk", math.nan)),
-            confidence=float(evaluation.get("confidence", math.nan)),
+            risk=_number(evaluation.get("risk")),
+            confidence=_number(evaluation.get("confidence")),
             curve=tuple(sorted(map(_point, evaluation.get("curve", ())), key=lambda point: point.score_limit)),
             signals={name: tuple(map(float, values)) for name, values in evaluation.get("signals", {}).items()},
         )
@@ -71,6 +71,10 @@ def read_promises(bundle: Path) -> Promises:
         raise TriageError(
             f"The bundle's {FILE} cannot be used ({error!r}).", do="Take the bundle from its source again."
         ) from error
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _point(row: Mapping[str, Any]) -> CurvePoint:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,8 @@ def test_the_command_reads_the_curve_of_a_bundle_and_prints_one_json_object(tmp_
         {"score_limit": p.score_limit, "n": p.n, "accepted": p.accepted, "failures": 0, "upper_bound": p.upper_bound}
         for p in reversed(CURVE)
     ]
-    written = {"version": 2, "evaluation": {"risk": 0.1, "confidence": 0.95, "curve": rows}}
+    evaluation = {"risk": 0.1, "confidence": 0.95, "curve": rows, "signals": {"worst_patch": [0.1, 0.3]}}
+    written = {"version": 2, "evaluation": evaluation}
     (tmp_path / "operating_point.json").write_text(json.dumps(written))
 
     status = main(
@@ -120,5 +122,14 @@ def test_the_command_reads_the_curve_of_a_bundle_and_prints_one_json_object(tmp_
 
     printed = json.loads(capsys.readouterr().out)
     assert status == 0
-    assert read_promises(tmp_path) == CERTIFIED
+    assert read_promises(tmp_path) == replace(CERTIFIED, signals={"worst_patch": (0.1, 0.3)})
     assert (printed["score_limit"], printed["risk"]) == (0.5, 0.1)
+
+
+def test_a_bundle_whose_certification_was_refused_sends_everything_to_a_human():
+    refused = Promises(risk=math.nan, confidence=0.95, curve=CURVE[2:3])
+
+    plan = make_plan(a_site(an_hour=12.0), refused, risk=None)
+
+    assert plan.flagged == 1
+    assert "none is certified; every case goes to a human" in as_text(plan)
