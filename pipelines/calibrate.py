@@ -1,6 +1,6 @@
 """Calibrate a gate: fit its score on the tune split, certify its limit on the calibrate split, check it on test.
 
-Where the data cannot carry a limit it is refused. `pipelines.operating_point` writes what is found here.
+Where the data cannot carry a limit it is refused. `pipelines.certificate` writes what is found here.
 """
 
 import math
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pipelines.degrade import LEVELS
 from pipelines.engine import load_engine
 from pipelines.failure import PLAIN, Habits, Measured, failures, habits
-from pipelines.mixture import LEVEL_SHARES, SHARES, Damage, dealt, draw
+from pipelines.mixture import LEVEL_SHARES, SHARES, TUNED_LEVELS, dealt, draw
 from pipelines.population import masks
 from pipelines.scans import Scan, read_scans
 from pipelines.scored import Item, Scored, Scorer, model_digest
@@ -142,10 +143,18 @@ def fit(clean: Sequence[Scored], damaged: Sequence[Scored]) -> Score:
 
 
 def shares(cases: Sequence[Scored]) -> Floats:
-    """How often the mixture would draw each of the tune split's cases, sums to 1."""
+    """How often the mixture would draw something like each of the tune split's cases, sums to 1.
+
+    A clean scan stands for as many as it has equals; a level that was tuned on, also for its neighbours that were not.
+    """
     damages = [case.item.damage for case in cases]
     clean = sum(not damage.level for damage in damages)
-    weight = [_share(damage) / (clean if not damage.level else 1) for damage in damages]
+    stands_for = dict.fromkeys(TUNED_LEVELS, 0.0)
+    for level, share in zip(LEVELS, LEVEL_SHARES, strict=True):
+        nearest = [tuned for tuned in TUNED_LEVELS if abs(tuned - level) <= min(abs(t - level) for t in TUNED_LEVELS)]
+        for tuned in nearest:
+            stands_for[tuned] += share / len(nearest)
+    weight = [SHARES[d.kind] * (stands_for[d.level] if d.level else 1 / clean) for d in damages]
     return np.array(weight) / sum(weight)
 
 
@@ -178,6 +187,10 @@ def calibrate(
     say: Callable[[str], None],
 ) -> Calibration:
     """Score, fit, certify, check. Raises TriageError when a subject would cross from one split to another."""
+    if not (risks and all(0 < risk < 1 for risk in risks) and 0 < confidence < 1):
+        raise TriageError(
+            "A risk and a confidence lie between 0 and 1.", do="Give, say, --risk 0.05 --confidence 0.95."
+        )
     scans = [scan for scan in read_scans(cases, list(LEDGER_SPLITS)) if scan.labels is not None]
     for name, settled in LEDGER_SPLITS.items():
         ledger.freeze([scan.subject for scan in scans if scan.split == name], settled)
@@ -212,10 +225,6 @@ def certified(found: Mapping[str, Sequence[Scored]], risks: Sequence[float], del
         calibrate=seen,
         test=test,
     )
-
-
-def _share(damage: Damage) -> float:
-    return SHARES[damage.kind] * (LEVEL_SHARES[damage.level - 1] if damage.level else 1)
 
 
 def _counts(judged: Judged, limit: float) -> tuple[int, int]:

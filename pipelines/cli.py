@@ -269,6 +269,44 @@ def train(context: typer.Context) -> int:
     return 0
 
 
+@app.command()
+def retrain(
+    *,
+    to: Annotated[Path, typer.Option(help="Folder for the new bundle.")],
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle to start from.  [default: the live one]")] = None,
+    cases: Annotated[Path | None, typer.Option(help="Labelled scans: temperature, prior and gate are fitted.")] = None,
+    label_maps: Annotated[Path | None, typer.Option(help="To synthesise from.  [default: what came along]")] = None,
+    lesion_masks: Annotated[Path | None, typer.Option(help="Folder of lesion masks in MNI space.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Fine-tune the whole network first.")] = False,
+    iterations: Annotated[int, typer.Option(help="Of the fine-tuning.")] = 2000,
+    shape: Annotated[tuple[int, int, int], typer.Option(help="Its field of view, mm.")] = (160, 192, 160),
+    weight: Annotated[float, typer.Option(help="Synthetic images that a correction counts as.")] = 4.0,
+    seed: int = 0,
+    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Keep it out of MLflow.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Make a new bundle from the corrections since the last one. Run it again to continue."""
+    from pipelines.console import print_json
+    from pipelines.retrain import plan_job, unwatched
+    from pipelines.retrain import retrain as run_retraining
+    from pipelines.retrain_job import Options
+    from pipelines.retrain_text import as_json as retrained_as_json
+    from pipelines.retrain_text import as_text
+    from pipelines.tracking import training_store
+    from pipelines.tracking_retrain import follow_retraining
+
+    settings = _reviewed(out, state, config).changed({"bundle": bundle})
+    options = Options(seed=seed, weight=weight, full=iterations if full else 0, shape=shape)
+    job = plan_job(settings, options, label_maps=label_maps, lesion_masks=lesion_masks, cases=cases)
+    tracked = settings.tracking.on and not no_tracking
+    found = run_retraining(job, to, follow_retraining(training_store(settings), _warn) if tracked else unwatched)
+    print_json(retrained_as_json(found)) if as_json else typer.echo(as_text(found))
+    return 0
+
+
 @track_commands.command("import")
 def import_training(
     folder: Annotated[Path, typer.Argument(help="Folder of a training, such as from a machine without MLflow.")],

@@ -6,6 +6,7 @@ Each subject has one draw by a seed of its own: neither the order of the table n
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ SHARES: Mapping[str, float] = {
 """Kind of damage -> how often it is drawn."""
 LEVEL_SHARES = (5 / 15, 4 / 15, 3 / 15, 2 / 15, 1 / 15)
 """Of levels 1 to 5: the worse, the rarer."""
+TUNED_LEVELS = (1, 3, 5)
 
 RADIUS_MM = (2.5, 4.0, 7.0, 11.0, 16.0)
 DARK = (0.3, 0.65)
@@ -69,13 +71,11 @@ def draw(subject: str) -> Damage:
 
 
 def dealt(subjects: Sequence[str]) -> list[tuple[str, Damage]]:
-    """Every kind at every level once, dealt out to the subjects in turn: what a score is tuned on."""
-    kinds = [kind for kind in SHARES if kind != CLEAN]
-    every = [(kind, level) for level in LEVELS for kind in kinds]
+    """Every kind at each of TUNED_LEVELS once, dealt out to the subjects in turn: what a score is tuned on."""
+    every = [(kind, level) for level in TUNED_LEVELS for kind in SHARES if kind != CLEAN]
     return [
         (subject, Damage(kind=kind, level=level, seed=_seed(subject, f"{kind} {level}")))
-        for n, (kind, level) in enumerate(every)
-        for subject in [subjects[n % len(subjects)]]
+        for subject, (kind, level) in zip(cycle(subjects), every, strict=False)
     ]
 
 

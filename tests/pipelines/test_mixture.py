@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from pipelines.degrade import LEVELS
-from pipelines.mixture import CLEAN, LEVEL_SHARES, RADIUS_MM, SHARES, WHITE, Damage, damaged, dealt, draw, with_lesion
+from pipelines.mixture import (
+    CLEAN,
+    LEVEL_SHARES,
+    RADIUS_MM,
+    SHARES,
+    TUNED_LEVELS,
+    WHITE,
+    Damage,
+    damaged,
+    dealt,
+    draw,
+    with_lesion,
+)
 from tests.builders import centred_affine, phantom_image, phantom_labels
 from triage.anatomy import BRAIN
 from triage.case import Volume
@@ -35,10 +47,12 @@ def test_a_subject_draws_the_same_whoever_else_is_in_the_table():
     assert draw("a").seed != draw("b").seed
 
 
-def test_every_kind_at_every_level_is_dealt_once():
+def test_every_kind_is_dealt_once_at_each_tuned_level():
     hands = dealt([f"s{k}" for k in range(11)])
 
-    assert sorted((d.kind, d.level) for _, d in hands) == sorted((k, n) for k in SHARES if k != CLEAN for n in LEVELS)
+    assert sorted((d.kind, d.level) for _, d in hands) == sorted(
+        (k, n) for k in SHARES if k != CLEAN for n in TUNED_LEVELS
+    )
     assert {subject for subject, _ in hands} == {f"s{k}" for k in range(11)}
 
 

@@ -13,10 +13,11 @@ from typing import Any
 from models.bundle import METADATA, seal, write_metadata
 from pipelines.calibrate import Calibration, Judged
 from pipelines.failure import DICE, LESION_MM, VOLUME
-from pipelines.mixture import in_words
+from pipelines.markdown import table
+from pipelines.mixture import in_words as mixture_in_words
 from triage import __version__
 from triage.errors import TriageError
-from triage.gate.certify import Level, upper_bound
+from triage.gate.certify import GroupBound, Level, upper_bound
 from triage.gate.operating_point import FILE, VERSION, read_operating_point
 from triage.gate.score import limits_of
 
@@ -52,7 +53,7 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
         "version": VERSION,
         "certified": level is not None,
         "accepts": level is not None,
-        "promise": promise(found, confidence, before.youngest_years),
+        "promise": promise(found, confidence),
         "population": {"weightings": sorted(before.weightings), "youngest_years": before.youngest_years},
         "score_limit": 1.0,
         "limits": {name: asdict(limit) for name, limit in limits.items()},
@@ -65,12 +66,13 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
             "curve": [_point(found, *row) for row in found.curve],
             "groups": [asdict(group) for group in found.groups],
             "failed": {"means": FAILED, "by_labels": {k: _habits(v) for k, v in found.score.habits.items()}},
-            "mixture": in_words(),
+            "mixture": mixture_in_words(),
             "score": {
                 "ridge": None if math.isinf(found.score.ridge) else found.score.ridge,
                 "held_out_auroc": {str(k): round(v, 4) for k, v in found.score.areas.items()},
                 "weights": dict(zip(found.score.hinge.names, found.score.weights.round(4).tolist(), strict=True)),
             },
+            "signals": _signals(found),
             "splits": {name: _split(getattr(found, name), found.unit) for name in ("tune", "calibrate", "test")},
             "date": datetime.now(UTC).date().isoformat(),
             "code": __version__,
@@ -79,23 +81,53 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
     }
 
 
-def promise(found: Calibration, confidence: float, youngest_years: float) -> str:
+def promise(found: Calibration, confidence: float) -> str:
     """What is promised, and for whom; a reader of any page sees it."""
     level, n = found.certified, len(found.calibrate.cases)
     if level is None:
         best = min(found.levels, key=lambda one: one.more)
         return (
-            f"Nothing is accepted: no limit could be certified. For at most {best.risk:.0%} failed among accepted cases, "
-            f"with {confidence:.0%} confidence, {best.more} more accepted calibration cases are needed, none of them "
-            f"failed; there are {best.accepted} of {n}, of which {best.failures} failed."
+            f"Nothing is accepted: no limit could be certified. For at most {best.risk:.0%} failed among accepted "
+            f"cases, with {confidence:.0%} confidence, {best.more} more accepted calibration cases are needed, none of "
+            f"them failed; {best.accepted} of {n} are accepted, and {best.failures} of these failed."
         )
-    covered = [group.group for group in found.groups if group.enough]
+    covered = [group.group for group in found.groups if group.covered and "not stated" not in group.group]
     return (
-        f"With {confidence:.0%} confidence at most {level.risk:.0%} of the accepted cases fail ({FAILED}): of {n} "
-        f"calibration subjects {level.accepted} were accepted, and {level.failures} of these failed. It holds for T1 of "
-        f"adults from {youngest_years:g} years like those subjects ({', '.join(covered) or 'no group by itself'}), with "
-        "damage as often as in the stated mixture. For other scanners and ages nothing is promised."
+        f"With {confidence:.0%} confidence at most {level.risk:.0%} of the accepted cases fail ({FAILED}, against the "
+        f"labels): of {n} calibration subjects {level.accepted} were accepted, {level.failures} of these failed. It "
+        f"holds for T1-weighted scans of adults like theirs ({', '.join(covered) or 'no group by itself'}), damaged as "
+        "often as in the stated mixture. For other scanners, ages and diseases nothing is promised."
     )
+
+
+def in_words(found: Calibration, confidence: float) -> str:
+    """What a model owner is told at the end."""
+    test, bad = found.test.score <= found.unit, found.test.failed
+    lines = [
+        table(
+            ["at most failed", "of delta", "accepted", "of these failed", "bound", "certified"],
+            [
+                [f"{one.risk:.0%}", one.delta, one.accepted, one.failures, one.bound, _outcome(one)]
+                for one in found.levels
+            ],
+        ),
+        table(
+            ["group", "accepted", "failed", "bound", "covered"],
+            [[g.group, g.accepted, g.failures, g.bound, _covered(g)] for g in found.groups],
+        ),
+        f"On the test split {int(test.sum())} of {len(test)} are accepted, {int((test & bad).sum())} of these failed; "
+        f"{int((bad & ~test).sum())} of {int(bad.sum())} failures are flagged.",
+        promise(found, confidence),
+    ]
+    return "\n".join(lines)
+
+
+def _outcome(level: Level) -> str:
+    return "yes" if level.score_limit is not None else f"no: {level.more} more accepted cases, none of them failed"
+
+
+def _covered(group: GroupBound) -> str:
+    return "yes" if group.covered else ("no" if group.enough else "no: too few cases")
 
 
 def _level(level: Level, unit: float) -> dict[str, Any]:
@@ -108,6 +140,13 @@ def _point(found: Calibration, limit: float, accepted: int, failures: int) -> di
     bound = upper_bound(failures, accepted, delta)
     n = len(found.calibrate.cases)
     return {"score_limit": limit, "n": n, "accepted": accepted, "failures": failures, "upper_bound": bound}
+
+
+def _signals(found: Calibration) -> dict[str, list[float]]:
+    """Values on the accepted calibration cases, which the monitor compares those of accepted cases to come with."""
+    seen, names = found.calibrate, found.score.hinge.names
+    accepted = [case for case, score in zip(seen.cases, seen.score, strict=True) if score <= found.unit]
+    return {name: [round(case.signals[name], 5) for case in accepted] for name in names}
 
 
 def _habits(usual: Mapping[str, Any]) -> dict[str, dict[str, float]]:
