@@ -14,7 +14,7 @@ from scipy import stats
 
 from pipelines.degrade import LEVELS
 from pipelines.engine import load_engine
-from pipelines.failure import PLAIN, Habits, Measured, failures, habits
+from pipelines.failure import PLAIN, Habits, Measured, failures, habits, missed
 from pipelines.mixture import LEVEL_SHARES, SHARES, TUNED_LEVELS, dealt, draw
 from pipelines.population import masks
 from pipelines.scans import Scan, read_scans
@@ -42,12 +42,16 @@ COVERAGES = tuple(np.linspace(0.3, 1.0, 29).round(3).tolist())
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judged:
-    """Scored cases with their verdicts-to-be. score: (n,), infinity where no score could make it accepted."""
+    """Scored cases. score: (n,), infinity where none could make it accepted. failed: (n,), its measurements.
+
+    missed: (n,), its measurements failed or it missed a lesion.
+    """
 
     cases: Sequence[Scored]
     parts: Floats
     score: Floats
     failed: Mask
+    missed: Mask
 
     @property
     def scans(self) -> list[Scan]:
@@ -73,15 +77,22 @@ class Score:
         outside = np.array([bool(c.refused) or c.like == NOT_ASSESSABLE.key for c in cases], bool)
         score = np.where(outside, math.inf, parts @ self.weights)
         failed = np.array([bool(why(c, self.habits)) for c in cases], bool)
-        return Judged(cases=cases, parts=parts, score=np.where(np.isnan(score), math.inf, score), failed=failed)
+        lesions = np.array([bool(c.measured and missed(c.measured)) for c in cases], bool)
+        score = np.where(np.isnan(score), math.inf, score)
+        return Judged(cases=cases, parts=parts, score=score, failed=failed, missed=failed | lesions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """All that stands in the operating point. unit: the score that becomes 1, that of the smallest certified risk."""
+    """All that stands in the operating point. levels: of measurements. lesion_levels: of missed lesions as well.
+
+    unit: the score that becomes 1, the limit of the smallest certified risk of measurements. curve: there, limits with
+    how many cases each accepts and how many of these failed.
+    """
 
     score: Score
     levels: Sequence[Level]
+    lesion_levels: Sequence[Level]
     unit: float
     curve: Sequence[tuple[float, int, int]]
     groups: Sequence[GroupBound]
@@ -91,9 +102,15 @@ class Calibration:
 
     @property
     def certified(self) -> Level | None:
-        """The level of the smallest certified risk."""
-        found = [level for level in self.levels if level.score_limit is not None]
-        return min(found, key=lambda level: level.risk) if found else None
+        """The level of the smallest certified risk; the gate's limit is its."""
+        return _smallest(self.levels)
+
+    @property
+    def certified_with_lesions(self) -> Level | None:
+        """The smallest risk of failing or missing a lesion that is certified at the gate's limit."""
+        return _smallest(
+            [lv for lv in self.lesion_levels if lv.score_limit is not None and lv.score_limit >= self.unit]
+        )
 
 
 def source_of(scan: Scan) -> str:
@@ -102,7 +119,7 @@ def source_of(scan: Scan) -> str:
 
 
 def why(case: Scored, known: Mapping[str, Habits]) -> tuple[str, ...]:
-    """Why it failed; a scan that could not be measured did."""
+    """Why its measurements failed; those of a scan that could not be measured did."""
     if case.measured is None:
         return (case.refused,)
     return failures(case.measured, known.get(source_of(case.item.scan), PLAIN))
@@ -158,20 +175,20 @@ def shares(cases: Sequence[Scored]) -> Floats:
     return np.array(weight) / sum(weight)
 
 
-def candidates(tune: Judged, n: int, risks: Sequence[float], delta: float) -> dict[float, list[float]]:
+def candidates(tune: Judged, failed: Mask, n: int, risks: Sequence[float], delta: float) -> dict[float, list[float]]:
     """For each risk the limits to test, fixed on the tune split: from the one that most likely passes on, loosest last.
 
     How likely: the binomial probability of few enough failures among n cases, when coverage and failure rate are those
-    of the tune split, the latter with half a failure added, since none seen is not none to come.
+    of the tune split, the latter with half a failure added, since none seen is not none to come. delta: of one risk.
     """
     weight = shares(tune.cases)
-    order = np.argsort(tune.score)
+    order = np.argsort(tune.score)[: int(np.isfinite(tune.score).sum())]
     reached = np.cumsum(weight[order])
-    limits = np.array([tune.score[order][min(np.searchsorted(reached, c - 1e-9), len(order) - 1)] for c in COVERAGES])
-    limits = np.unique(limits[np.isfinite(limits)])
+    limits = np.unique(np.interp(COVERAGES, reached, tune.score[order]))
+    rates = [_rates(tune.score <= limit, failed, weight) for limit in limits]
     found = {}
     for risk in risks:
-        chance = [_chance(*_rates(tune, weight, limit), n=n, risk=risk, delta=delta / len(risks)) for limit in limits]
+        chance = [_chance(*rate, n=n, risk=risk, delta=delta) for rate in rates]
         found[risk] = limits[int(np.argmax(chance)) :].tolist()
     return found
 
@@ -181,13 +198,14 @@ def calibrate(
     cases: Path,
     bundle: Path,
     risks: Sequence[float],
+    lesion_risks: Sequence[float],
     confidence: float,
     ledger: Ledger,
     cache: Path,
     say: Callable[[str], None],
 ) -> Calibration:
     """Score, fit, certify, check. Raises TriageError when a subject would cross from one split to another."""
-    if not (risks and all(0 < risk < 1 for risk in risks) and 0 < confidence < 1):
+    if not (risks and all(0 < x < 1 for x in (*risks, *lesion_risks, confidence))):
         raise TriageError(
             "A risk and a confidence lie between 0 and 1.", do="Give, say, --risk 0.05 --confidence 0.95."
         )
@@ -200,17 +218,24 @@ def calibrate(
     for split in ("clean", "tune", "calibrate", "test"):
         say(f"scoring {split}")
         found[split] = list(scorer(items(scans)[split]))
-    return certified(found, risks, 1 - confidence)
+    return certified(found, risks, lesion_risks, 1 - confidence)
 
 
-def certified(found: Mapping[str, Sequence[Scored]], risks: Sequence[float], delta: float) -> Calibration:
-    """From scored cases: the score from clean and tune, its limit from calibrate, a look at test."""
+def certified(
+    found: Mapping[str, Sequence[Scored]], risks: Sequence[float], lesion_risks: Sequence[float], delta: float
+) -> Calibration:
+    """From scored cases: the score from clean and tune, its limit from calibrate, a look at test.
+
+    All risks, of measurements and with lesions, share one delta.
+    """
     score = fit(found["clean"], found["tune"])
     tune, seen, test = (score.judge(c) for c in ([*found["clean"], *found["tune"]], found["calibrate"], found["test"]))
-    limits = candidates(tune, len(seen.cases), risks, delta)
-    levels = certify(seen.score, seen.failed, limits, delta)
-    passed = [level for level in levels if level.score_limit is not None]
-    best = min(passed, key=lambda level: level.risk) if passed else min(levels, key=lambda level: level.more)
+    n, each = len(seen.cases), delta / (len(risks) + len(lesion_risks))
+    limits = candidates(tune, tune.failed, n, risks, each)
+    levels = certify(seen.score, seen.failed, limits, each * len(risks))
+    with_lesions = candidates(tune, tune.missed, n, lesion_risks, each)
+    lesion_levels = certify(seen.score, seen.missed, with_lesions, each * len(lesion_risks))
+    best = _smallest(levels) or min(levels, key=lambda level: level.more)
     unit = best.score_limit if best.score_limit is not None else limits[best.risk][0]
     accepted = seen.score <= unit
     groups = {name: mask & accepted for name, mask in masks(seen.scans)}
@@ -218,6 +243,7 @@ def certified(found: Mapping[str, Sequence[Scored]], risks: Sequence[float], del
     return Calibration(
         score=score,
         levels=levels,
+        lesion_levels=lesion_levels,
         unit=unit,
         curve=curve,
         groups=group_bounds(groups, seen.failed, risk=best.risk, delta=delta),
@@ -233,11 +259,14 @@ def _counts(judged: Judged, limit: float) -> tuple[int, int]:
     return int(accepted.sum()), int((accepted & judged.failed).sum())
 
 
-def _rates(tune: Judged, weight: Floats, limit: float) -> tuple[float, float]:
+def _smallest(levels: Sequence[Level]) -> Level | None:
+    return min((lv for lv in levels if lv.score_limit is not None), key=lambda level: level.risk, default=None)
+
+
+def _rates(accepted: Mask, failed: Mask, weight: Floats) -> tuple[float, float]:
     """Share of the mixture that is accepted, and of these the share that fails, half a failure added."""
-    accepted, half = tune.score <= limit, 0.5 / len(tune.cases)
-    coverage = float(weight[accepted].sum())
-    return coverage, (float(weight[accepted & tune.failed].sum()) + half) / (coverage + 2 * half)
+    coverage, half = float(weight[accepted].sum()), 0.5 / len(weight)
+    return coverage, (float(weight[accepted & failed].sum()) + half) / (coverage + 2 * half)
 
 
 def _chance(coverage: float, rate: float, *, n: int, risk: float, delta: float) -> float:

@@ -4,26 +4,27 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from models.bundle import METADATA, seal, write_metadata
 from pipelines.calibrate import Calibration, Judged
-from pipelines.failure import DICE, LESION_MM, VOLUME
+from pipelines.failure import DICE, LESION_MM, VOLUME, Habit, Habits
 from pipelines.markdown import table
 from pipelines.mixture import in_words as mixture_in_words
 from triage import __version__
 from triage.errors import TriageError
-from triage.gate.certify import GroupBound, Level, upper_bound
+from triage.gate.certify import Level, upper_bound
 from triage.gate.operating_point import FILE, VERSION, read_operating_point
 from triage.gate.score import limits_of
 
-FAILED = (
-    f"a structure's Dice under {DICE}, a volume off by more than {VOLUME:.0%}, or a lesion of {LESION_MM:g} mm missed"
-)
+FAILED = f"a structure's Dice is under {DICE} or its volume off by over {VOLUME:.0%}, beyond the habits of the labels"
+MISSED = f"a lesion of {LESION_MM:g} mm or more is missed"
 
 
 def write_bundle(found: Calibration, bundle: Path, out: Path, confidence: float) -> str:
@@ -63,9 +64,14 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
             "confidence": confidence,
             "method": "fixed-sequence Learn-then-Test, exact binomial bound on the failure rate among accepted cases",
             "levels": [_level(one, found.unit) for one in found.levels],
+            "lesion_levels": [_level(one, found.unit) for one in found.lesion_levels],
             "curve": [_point(found, *row) for row in found.curve],
             "groups": [asdict(group) for group in found.groups],
-            "failed": {"means": FAILED, "by_labels": {k: _habits(v) for k, v in found.score.habits.items()}},
+            "failed": {
+                "means": FAILED,
+                "missed": MISSED,
+                "by_labels": {k: _habits(v) for k, v in found.score.habits.items()},
+            },
             "mixture": mixture_in_words(),
             "score": {
                 "ridge": None if math.isinf(found.score.ridge) else found.score.ridge,
@@ -81,6 +87,13 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
     }
 
 
+def read_habits(bundle: Path) -> dict[str, Habits]:
+    """What counts as failed by a bundle's operating point, by source of labels; nothing where none was calibrated."""
+    evaluation = json.loads((bundle / FILE).read_text()).get("evaluation") or {"failed": {"by_labels": {}}}
+    sources: Mapping[str, Mapping[str, Any]] = evaluation["failed"]["by_labels"]
+    return {source: {key: Habit(**habit) for key, habit in usual.items()} for source, usual in sources.items()}
+
+
 def promise(found: Calibration, confidence: float) -> str:
     """What is promised, and for whom; a reader of any page sees it."""
     level, n = found.certified, len(found.calibrate.cases)
@@ -93,28 +106,35 @@ def promise(found: Calibration, confidence: float) -> str:
         )
     covered = [group.group for group in found.groups if group.covered and "not stated" not in group.group]
     return (
-        f"With {confidence:.0%} confidence at most {level.risk:.0%} of the accepted cases fail ({FAILED}, against the "
-        f"labels): of {n} calibration subjects {level.accepted} were accepted, {level.failures} of these failed. It "
+        f"With {confidence:.0%} confidence the measurements of at most {level.risk:.0%} of the accepted cases fail "
+        f"({FAILED}): of {n} calibration subjects {level.accepted} were accepted, {level.failures} of these failed. It "
         f"holds for T1-weighted scans of adults like theirs ({', '.join(covered) or 'no group by itself'}), damaged as "
-        "often as in the stated mixture. For other scanners, ages and diseases nothing is promised."
+        f"often as in the stated mixture; for other scanners, ages and diseases nothing is promised. {_lesions(found)}"
     )
+
+
+def _lesions(found: Calibration) -> str:
+    """What is promised of lesions; an accepted scan is not thereby free of them."""
+    level, judged = found.certified_with_lesions, found.calibrate
+    with_lesion = np.array([bool(c.measured and c.measured.lesions) for c in judged.cases], bool)
+    missing = np.array([bool(c.measured and c.measured.missed) for c in judged.cases], bool)
+    accepted = judged.score <= found.unit
+    seen = (
+        f"of {int((with_lesion & accepted).sum())} accepted with a lesion {int((missing & accepted).sum())} missed it"
+    )
+    if level is None:
+        return f"Lesions are no part of it: {seen}."
+    return f"At most {level.risk:.0%} fail or miss a lesion: {seen}."
 
 
 def in_words(found: Calibration, confidence: float) -> str:
     """What a model owner is told at the end."""
     test, bad = found.test.score <= found.unit, found.test.failed
     lines = [
-        table(
-            ["at most failed", "of delta", "accepted", "of these failed", "bound", "certified"],
-            [
-                [f"{one.risk:.0%}", one.delta, one.accepted, one.failures, one.bound, _outcome(one)]
-                for one in found.levels
-            ],
-        ),
-        table(
-            ["group", "accepted", "failed", "bound", "covered"],
-            [[g.group, g.accepted, g.failures, g.bound, _covered(g)] for g in found.groups],
-        ),
+        level_table([asdict(level) for level in found.levels]),
+        "With missed lesions counted as well:\n",
+        level_table([asdict(level) for level in found.lesion_levels]),
+        group_table([asdict(group) for group in found.groups]),
         f"On the test split {int(test.sum())} of {len(test)} are accepted, {int((test & bad).sum())} of these failed; "
         f"{int((bad & ~test).sum())} of {int(bad.sum())} failures are flagged.",
         promise(found, confidence),
@@ -122,12 +142,27 @@ def in_words(found: Calibration, confidence: float) -> str:
     return "\n".join(lines)
 
 
-def _outcome(level: Level) -> str:
-    return "yes" if level.score_limit is not None else f"no: {level.more} more accepted cases, none of them failed"
+def level_table(levels: Sequence[Mapping[str, Any]]) -> str:
+    """levels: as in `evaluation` of operating_point.json."""
+
+    def outcome(one: Mapping[str, Any]) -> str:
+        return "yes" if one["score_limit"] is not None else f"no: {one['more']} more accepted, none of them failed"
+
+    rows = [
+        [f"{one['risk']:.0%}", f"{one['delta']:.4g}", one["accepted"], one["failures"], one["bound"], outcome(one)]
+        for one in levels
+    ]
+    return table(["at most failed", "of delta", "accepted", "of these failed", "bound", "certified"], rows)
 
 
-def _covered(group: GroupBound) -> str:
-    return "yes" if group.covered else ("no" if group.enough else "no: too few cases")
+def group_table(groups: Sequence[Mapping[str, Any]]) -> str:
+    """groups: as in `evaluation` of operating_point.json."""
+
+    def outcome(one: Mapping[str, Any]) -> str:
+        return "yes" if one["covered"] else ("no" if one["enough"] else "no: too few cases")
+
+    rows = [[*(one[key] for key in ("group", "accepted", "failures", "bound")), outcome(one)] for one in groups]
+    return table(["group", "accepted", "of these failed", "bound", "covered"], rows)
 
 
 def _level(level: Level, unit: float) -> dict[str, Any]:
@@ -149,7 +184,7 @@ def _signals(found: Calibration) -> dict[str, list[float]]:
     return {name: [round(case.signals[name], 5) for case in accepted] for name in names}
 
 
-def _habits(usual: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def _habits(usual: Habits) -> dict[str, dict[str, float]]:
     return {key: {name: round(value, 4) for name, value in asdict(habit).items()} for key, habit in usual.items()}
 
 
@@ -161,6 +196,8 @@ def _split(judged: Judged, unit: float) -> dict[str, Any]:
         "failures": int(judged.failed.sum()),
         "accepted": int(accepted.sum()),
         "accepted_failures": int((accepted & judged.failed).sum()),
+        "failed_or_missed": int(judged.missed.sum()),
+        "accepted_failed_or_missed": int((accepted & judged.missed).sum()),
         "cases_sha256": digest(judged),
     }
 

@@ -233,6 +233,7 @@ def calibrate(
     bundle: Annotated[Path, typer.Option(help="Folder of the model.")],
     out: Annotated[Path, typer.Option(help="Folder for the bundle with the new operating point; must not exist.")],
     risk: Annotated[list[float] | None, typer.Option(help="Share of accepted cases that may fail; repeatable.")] = None,
+    lesion_risk: Annotated[list[float] | None, typer.Option(help="The same, with missed lesions counted too.")] = None,
     confidence: Annotated[float, typer.Option(help="Of all certified risks together.")] = 0.95,
     cache: Annotated[Path, typer.Option(help="Folder for what takes long; it is continued there.")] = Path("out/bench"),
     state: State = None,
@@ -245,8 +246,16 @@ def calibrate(
     from pipelines.settings import load_settings
 
     ledger = open_ledger(load_settings(config).changed({"state": state}))
-    asked = {"cases": cases, "bundle": bundle, "risks": risk or [0.05], "confidence": confidence}
-    found = calibrate_gate(**asked, ledger=ledger, cache=cache, say=_note)  # type: ignore[arg-type]
+    found = calibrate_gate(
+        cases=cases,
+        bundle=bundle,
+        risks=risk or [0.05],
+        lesion_risks=lesion_risk or [],
+        confidence=confidence,
+        ledger=ledger,
+        cache=cache,
+        say=_note,
+    )
     write_bundle(found, bundle, out, confidence)
     typer.echo(in_words(found, confidence))
     return 0 if found.certified else 2

@@ -1,4 +1,4 @@
-"""What counts as a failed case: a wrong structure, a wrong volume, a missed lesion.
+"""What counts as a failed case: a wrong structure or volume, its measurements; and besides, a missed lesion.
 
 DESIGN, section 3: a key structure's Dice under 0.8, a volume off by more than 10 %, or a lesion of 3 mm missed. Labels
 have habits that are no failures of a network: manual grey matter holds the sulcal CSF between gyri; at 2 mm a thin
@@ -102,7 +102,7 @@ def habits(clean: Mapping[str, Sequence[Measured]]) -> Mapping[str, Habits]:
 
 
 def failures(case: Measured, usual: Habits) -> tuple[str, ...]:
-    """Why the case fails, in a reader's words; empty when it does not. What is not a number fails."""
+    """Why its measurements fail, in a reader's words; empty when they do not. What is not a number fails."""
     wrong = [
         f"{_words(key)}: Dice {case.dice[key]:.2f}, under {habit.dice:.2f}"
         for key, habit in usual.items()
@@ -113,9 +113,12 @@ def failures(case: Measured, usual: Habits) -> tuple[str, ...]:
         for key, habit in usual.items()
         if not abs(case.volume_ratio[key] / habit.ratio - 1) <= habit.off
     ]
-    if case.missed:
-        wrong.append(f"{case.missed} of {case.lesions} lesions missed")
     return tuple(wrong)
+
+
+def missed(case: Measured) -> tuple[str, ...]:
+    """Which lesions it misses, in a reader's words; empty when none."""
+    return (f"{case.missed} of {case.lesions} lesions missed",) if case.missed else ()
 
 
 def _limits(seen: Mapping[str, Sequence[float]]) -> Mapping[str, tuple[float, float]]:

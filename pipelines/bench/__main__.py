@@ -1,6 +1,19 @@
 """Every page: `make bench`, or `python -m pipelines.bench`. One page alone: `python -m pipelines.bench.<name>`."""
 
-from pipelines.bench import classification, cost, doubt, last_block, posteriors, predictive, prior, segmentation
+from pipelines.bench import (
+    classification,
+    cost,
+    doubt,
+    explain,
+    gate,
+    last_block,
+    posteriors,
+    predictive,
+    prior,
+    promise,
+    segmentation,
+    stress,
+)
 from pipelines.bench.page import Bench, run
 
 BENCHES: tuple[Bench, ...] = (
@@ -12,6 +25,10 @@ BENCHES: tuple[Bench, ...] = (
     classification.BENCH,
     last_block.BENCH,
     prior.BENCH,
+    promise.BENCH,
+    gate.BENCH,
+    stress.BENCH,
+    explain.BENCH,
 )
 """In the order in which they are made. A new page is a module with a BENCH, and a row here."""
 

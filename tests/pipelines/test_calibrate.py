@@ -70,7 +70,7 @@ def cases() -> dict[str, list[Scored]]:
 
 @pytest.fixture(scope="module")
 def found(cases: dict[str, list[Scored]]) -> Calibration:
-    return certified(cases, (0.1, 0.2), 0.05)
+    return certified(cases, (0.1, 0.2), (0.3,), 0.05)
 
 
 def test_a_limit_that_the_cases_carry_is_certified(found: Calibration) -> None:
@@ -97,7 +97,7 @@ def test_the_gate_that_reads_the_point_accepts_what_was_certified(found: Calibra
 
 
 def test_with_too_few_cases_nothing_is_accepted_and_it_says_how_many_more(tmp_path: Path) -> None:
-    few = certified(scored_cases(20), (0.05,), 0.05)
+    few = certified(scored_cases(20), (0.05,), (), 0.05)
 
     (tmp_path / FILE).write_text(json.dumps(as_json(few, SHIPPED_BUNDLE, 0.95)))
     point = read_operating_point(tmp_path / FILE)
@@ -110,8 +110,8 @@ def test_with_too_few_cases_nothing_is_accepted_and_it_says_how_many_more(tmp_pa
 def test_the_promise_says_what_and_for_whom(found: Calibration) -> None:
     said = promise(found, 0.95)
 
-    assert f"at most {found.certified.risk:.0%} of the accepted cases fail" in said  # type: ignore[union-attr]
-    assert "Dice under 0.8" in said
+    assert f"of at most {found.certified.risk:.0%} of the accepted cases fail" in said  # type: ignore[union-attr]
+    assert "Dice is under 0.8" in said
     assert "vendor Philips" in said
     assert "nothing is promised" in said
 
@@ -127,11 +127,12 @@ def test_every_level_and_every_group_is_told(found: Calibration) -> None:
 def test_limits_do_not_depend_on_the_calibration_cases(cases: dict[str, list[Scored]], found: Calibration) -> None:
     spoiled = [replace(case, signals=dict.fromkeys(SIGNALS, math.nan)) for case in cases["calibrate"]]
 
-    other = certified({**cases, "calibrate": spoiled}, (0.1, 0.2), 0.05)
+    other = certified({**cases, "calibrate": spoiled}, (0.1, 0.2), (), 0.05)
 
     assert other.score.weights.tolist() == found.score.weights.tolist()
     n = len(spoiled)
-    assert candidates(other.tune, n, (0.1,), 0.05) == candidates(found.tune, n, (0.1,), 0.05)
+    limits = candidates(found.tune, found.tune.failed, n, (0.1,), 0.05)
+    assert candidates(other.tune, other.tune.failed, n, (0.1,), 0.05) == limits
     assert [level.accepted for level in other.levels] == [0, 0]
 
 
@@ -209,6 +210,7 @@ def test_a_subject_that_crosses_stops_the_calibration_before_anything_is_scored(
             cases=table,
             bundle=tmp_path,
             risks=(0.1,),
+            lesion_risks=(),
             confidence=0.95,
             ledger=ledger,
             cache=tmp_path,

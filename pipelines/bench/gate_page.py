@@ -1,0 +1,226 @@
+"""The page of `pipelines.bench.gate`: its figures of merit, tables and plot."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.bench.page import Results, bar_line, figure, plot, table
+from pipelines.certificate import group_table, level_table
+from pipelines.metrics import augrc, aurc, subject_interval
+
+Row = dict[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+PLOT = "gate.png"
+SCORES: Mapping[str, str] = {
+    "gate": "the gate's score",
+    "entropy_brain": "mean entropy of the brain",
+    "softmax_array": "softmax entropy, whole array",
+}
+Merit = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+CAUGHT, FLAGGED, COVERAGE = 0.9, 0.2, 0.8
+
+
+def write(results: Results, folder: Path) -> str:
+    """The page, with its plot."""
+    rows = [one for one in results["cases"] if not one["refused"]]
+    test = [one for one in rows if one["split"] == "test"]
+    draw_curves(rows, folder / PLOT)
+    evaluation = results["evaluation"]
+    return PAGE.format(
+        bundle=results["bundle"],
+        promise=results["promise"],
+        mixture=results["mixture"],
+        n=len(rows),
+        n_test=len(test),
+        n_pathology=len(rows) - len(test),
+        refused=sum(bool(one["refused"]) for one in results["cases"]),
+        bars=_bars(results, rows, test),
+        levels=level_table(evaluation["levels"]) if evaluation else "Nothing was certified.\n",
+        groups=group_table(evaluation["groups"]) if evaluation else "",
+        scores=_scores(rows, test),
+        splits=_splits({"test": test, "pathology": [one for one in rows if one["split"] == "pathology"]}),
+        damages=_damages(rows),
+        missed=_missed(rows),
+        plot=PLOT,
+    )
+
+
+def values(rows: Rows, name: str) -> NDArray[np.float64]:
+    """(n,) a score; what is no number is the worst."""
+    return np.array([math.inf if one[name] is None else one[name] for one in rows], float)
+
+
+def losses(rows: Rows) -> NDArray[np.float64]:
+    """(n,) 1 for a failed case."""
+    return np.array([bool(one["failed"]) for one in rows], float)
+
+
+def caught(rows: Rows, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of cases flagged, and share of failures among them, as the limit goes from loose to strict."""
+    order = np.argsort(-values(rows, name), kind="stable")
+    bad = losses(rows)[order]
+    return np.arange(len(bad) + 1) / len(bad), np.concatenate([[0.0], np.cumsum(bad) / max(1.0, bad.sum())])
+
+
+def caught_at(rows: Rows, name: str, flagged: float) -> float:
+    """Share of failures caught when at most this share of the cases is flagged."""
+    shares, found = caught(rows, name)
+    return float(found[shares <= flagged + 1e-9][-1])
+
+
+def draw_curves(rows: Rows, path: Path) -> None:
+    """Risk against coverage, and failures caught against cases flagged."""
+    with plot(path, columns=2, inches=(8.0, 3.5)) as (left, right):
+        for name, label in SCORES.items():
+            order = np.argsort(values(rows, name), kind="stable")
+            bad = losses(rows)[order]
+            covered = np.arange(1, len(bad) + 1)
+            left.plot(100 * covered / len(bad), 100 * np.cumsum(bad) / covered, label=label)
+            shares, found = caught(rows, name)
+            right.plot(100 * shares, 100 * found)
+        accepted = np.array([one["accepted"] for one in rows])
+        if accepted.any():
+            bad = losses(rows)
+            left.plot(100 * accepted.mean(), 100 * bad[accepted].mean(), "o", color="black", label="the limit")
+            right.plot(100 * (~accepted).mean(), 100 * bad[~accepted].sum() / max(1, bad.sum()), "o", color="black")
+        right.plot([0, 100], [0, 100], color="#999999", linewidth=0.8, linestyle=":")
+        bar_line(right, 100 * CAUGHT, "bar")
+        left.set_xlabel("accepted, % of cases")
+        left.set_ylabel("failed among accepted, %")
+        left.set_title("Risk against coverage")
+        right.set_xlabel("flagged, % of cases")
+        right.set_ylabel("failures caught, %")
+        right.set_title("Failures caught")
+        left.figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+
+def _bars(results: Results, rows: Rows, test: Rows) -> str:
+    clean = [one for one in results["clean"] if not one["refused"]]
+    coverage = [float(one["accepted"]) for one in clean]
+    lines: list[list[object]] = [
+        [
+            "clean adult scans accepted",
+            len(clean),
+            f"{COVERAGE:.0%}",
+            *_share(coverage),
+            _met(np.mean(coverage) >= COVERAGE),
+        ]
+    ]
+    for split, own in (("test", test), ("test and pathology", rows)):
+        share = caught_at(own, "gate", FLAGGED)
+        bounds = subject_interval(_by_subject(own), lambda s: caught_at(_flat(s), "gate", FLAGGED))
+        name, interval = f"failures caught, {FLAGGED:.0%} flagged, {split}", f"{bounds[0]:.0%} to {bounds[1]:.0%}"
+        lines.append([name, int(losses(own).sum()), f"{CAUGHT:.0%}", f"{share:.0%}", interval, _met(share >= CAUGHT)])
+    for measure_of in (aurc, augrc):
+        for other in ("softmax_array", "entropy_brain"):
+
+            def gain(s: Sequence[Rows], other: str = other, measure_of: Any = measure_of) -> float:
+                own = _flat(s)
+                return float(measure_of(values(own, other), losses(own)) - measure_of(values(own, "gate"), losses(own)))
+
+            low, high = subject_interval(_by_subject(rows), gain)
+            difference = gain(_by_subject(rows))
+            name = f"{measure_of.__name__.upper()} below that of {SCORES[other]}"
+            lines.append([name, len(rows), "over 0", difference, f"{figure(low)} to {figure(high)}", _met(low > 0)])
+    return table(["bar", "cases", "asked", "found", "95 % interval", ""], lines)
+
+
+def _scores(rows: Rows, test: Rows) -> str:
+    columns = [(own, merit) for own in (rows, test) for merit in (aurc, augrc)]
+    lines = [[label, *(_with_interval(own, merit, name) for own, merit in columns)] for name, label in SCORES.items()]
+    return table(["score", "AURC, all", "AUGRC, all", "AURC, test", "AUGRC, test"], lines)
+
+
+def _with_interval(rows: Rows, merit: Merit, name: str) -> str:
+    def of(subjects: Sequence[Rows]) -> float:
+        own = _flat(subjects)
+        return merit(values(own, name), losses(own))
+
+    subjects = _by_subject(rows)
+    low, high = subject_interval(subjects, of)
+    return f"{figure(of(subjects))} ({figure(low)} to {figure(high)})"
+
+
+def _splits(splits: Mapping[str, Rows]) -> str:
+    lines = []
+    for name, own in splits.items():
+        accepted, bad = np.array([one["accepted"] for one in own], bool), losses(own) > 0
+        counts = (accepted, accepted & bad, bad, bad & ~accepted)
+        lines.append([name, len(own), *(int(mask.sum()) for mask in counts)])
+    return table(["split", "cases", "accepted", "of these failed", "failures", "flagged of them"], lines)
+
+
+def _damages(rows: Rows) -> str:
+    kinds = sorted({one["damage"].rpartition(" ")[0] if one["damage"] != "as it is" else "as it is" for one in rows})
+    lines = []
+    for kind in kinds:
+        own = [one for one in rows if one["damage"].startswith(kind)]
+        accepted, bad = np.array([one["accepted"] for one in own], bool), losses(own) > 0
+        counts = (accepted, bad, accepted & bad)
+        lines.append([kind.replace("_", " "), len(own), *(int(mask.sum()) for mask in counts)])
+    return table(["damage", "cases", "accepted", "failed", "accepted and failed"], lines)
+
+
+def _missed(rows: Rows) -> str:
+    found = [one for one in rows if one["accepted"] and one["failed"]]
+    if not found:
+        return "No accepted case failed.\n"
+    return table(
+        ["accepted, but failed", "damage", "score", "why"],
+        [[one["case"], one["damage"].replace("_", " "), one["gate"], "; ".join(one["failed"])] for one in found],
+    )
+
+
+def _by_subject(rows: Rows) -> list[Rows]:
+    return [[one for one in rows if one["subject"] == subject] for subject in dict.fromkeys(r["subject"] for r in rows)]
+
+
+def _flat(subjects: Sequence[Rows]) -> Rows:
+    return [one for own in subjects for one in own]
+
+
+def _share(seen: Sequence[float]) -> tuple[str, str]:
+    low, high = subject_interval(seen, lambda s: float(np.mean(s)))
+    return f"{np.mean(seen):.0%}", f"{low:.0%} to {high:.0%}"
+
+
+def _met(met: bool | np.bool_) -> str:
+    return "met" if met else "**not met**"
+
+
+PAGE = """# The gate: a limit with a promise
+
+Model: {bundle}. What every page of a report says: *{promise}*
+
+Here the same gate looks at {n} subjects that it was not set on: {n_test} of the test split and {n_pathology} elderly
+with white-matter lesions and atrophy, each with one damage drawn from the mixture of the certificate: {mixture}.
+{refused} more were refused before a network saw them.
+
+## The bars
+
+{bars}
+Intervals are over subjects drawn again. AURC is the mean share of failures among the accepted, over all limits; AUGRC
+the mean share of accepted failures among all cases (Traub et al. 2024); lower is better.
+
+![Risk against coverage, and failures caught against cases flagged]({plot})
+
+## What is certified
+
+{levels}
+On the calibrate split, one case a subject; all levels together spend one delta. Each group by itself, at the limit of
+the gate:
+
+{groups}
+## On subjects that the limit was not set on
+
+{splits}
+{damages}
+{missed}
+{scores}
+`python -m pipelines.bench.gate`; certified by `brain-triage calibrate`.
+"""
