@@ -50,7 +50,7 @@ class Rung:
     case: str
     kind: str
     level: int
-    route: str
+    route: Route
     score: float
     limit: float
     signals: Mapping[str, float]

@@ -27,6 +27,11 @@ def no_brains(data: Path) -> Mapping[str, Callable[[], Volume]]:
     return {**real, "phantom": partial(phantom, AXIAL, seed=19), "knees": knees, "noise": noise, "blobs": blobs}
 
 
+def never_accepted(data: Path) -> Mapping[str, Callable[[], Volume]]:
+    """The same and more, of which none may ever be accepted, whatever its header says."""
+    return {**no_brains(data), "fruit": fruit, "water": water, "zeros": zeros}
+
+
 def knees() -> Volume:
     """Two legs side by side, thicker bone at the joint."""
     rng = np.random.default_rng(7)
@@ -40,6 +45,30 @@ def knees() -> Volume:
         1 + 0.1 * smooth_field(image.shape, (4, 4, 12), rng)
     )
     return _volume(rician(ndimage.gaussian_filter(image, 0.6), 0.02, rng))
+
+
+def fruit() -> Volume:
+    """An orange: peel, white pith, segments full of juice with walls between them."""
+    rng = np.random.default_rng(11)
+    x, y, z = np.ogrid[-48:48, -48:48, -48:48]
+    radius = np.sqrt(x**2 + y**2 + z**2) + 0.6 * smooth_field((96, 96, 96), (20, 20, 20), rng)
+    wall = np.abs((np.arctan2(y, x) * 10 / (2 * np.pi)) % 1 - 0.5) * np.hypot(x, y) < 1.2
+    juice = 0.75 + 0.08 * smooth_field((96, 96, 96), (3, 3, 8), rng)
+    flesh = np.where(wall | (np.hypot(x, y) < 5), 0.35, juice)
+    image = np.select([radius < 38, radius < 42, radius < 45], [flesh, 0.25, 0.6], 0.0)
+    return _volume(rician(ndimage.gaussian_filter(image.astype(np.float32), 0.6), 0.02, rng))
+
+
+def water() -> Volume:
+    """A bottle of water, as scanners are tested with."""
+    x, y, z = np.ogrid[-48:48, -48:48, -48:48]
+    image = ((np.hypot(x, y) < 40) & (np.abs(z) < 44)).astype(np.float32)
+    return _volume(rician(ndimage.gaussian_filter(image, 0.6), 0.02, np.random.default_rng(5)))
+
+
+def zeros() -> Volume:
+    """Nothing at all."""
+    return _volume(np.zeros(FIELD, np.float32))
 
 
 def noise() -> Volume:

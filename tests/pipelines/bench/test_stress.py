@@ -1,0 +1,129 @@
+"""The stress page: rows judged again are as the gate judged them, and no accepted failure is left out."""
+
+import json
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.bench import stress_text
+from pipelines.bench.page import _finite
+from pipelines.bench.stress_rows import Row, judged
+from pipelines.bench.stress_text import LOST, failed, outran
+from pipelines.failure import DICE, VOLUME
+from pipelines.stress import Rung, Subject, refused, rung_of
+from tests.builders import a_case, a_volume, finding_samples
+from tests.pipelines.rungs import a_ladder, a_rung
+from tests.triage.gate.scenes import SHAPE, USUAL, a_gate, a_small_prediction
+from triage.case import Volume
+from triage.errors import Code, Refusal
+from triage.gate.operating_point import Limit
+from triage.gate.rules import suggest
+from triage.gate.signals import SIGNALS, Evidence
+from triage.verdict import Prediction, Route
+
+PREDICTIONS: dict[str, dict[str, Any]] = {
+    "good": {},
+    "bad pose": {"atlas_log_bayes_factor": -5.0},
+    "outside the score": {"finding_samples": finding_samples("not_assessable")},
+    "both": {"finding_samples": finding_samples("not_assessable"), "feature_distance": 9.0},
+    "not a number": {"feature_distance": math.nan},
+    "no brain": {"labels": np.zeros(SHAPE, np.uint8)},
+}
+
+
+def a_row(prediction: Prediction, step: tuple[str, int] = ("noise", 3)) -> Row:
+    """As it is measured, through JSON."""
+    volume = Volume(array=np.zeros(SHAPE, np.float32), affine=prediction.scanner_affine)
+    subject = Subject(case=a_case("one"), volume=volume, classes=prediction.scanner_labels)
+    evidence = Evidence(prediction=prediction, usual_entropy=USUAL)
+    row = {
+        "rung": asdict(rung_of(subject, step, prediction, a_gate())),
+        "suggestions": {name: suggest(name, evidence) for name in SIGNALS},
+    }
+    return dict(json.loads(json.dumps(_finite(row), allow_nan=False)))
+
+
+def same(value: Any) -> Any:
+    """What is no number is equal to itself here."""
+    return json.dumps(value, default=str)
+
+
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_judged_again_by_the_same_operating_point_a_row_is_as_the_gate_judged_it(name: str) -> None:
+    changes = dict(PREDICTIONS[name])
+    prediction = a_small_prediction(changes.pop("labels", None), **changes)
+    verdict = a_gate().decide(a_case("one"), prediction)
+
+    again = judged(a_row(prediction), a_gate().operating_point)
+
+    assert (again.route, again.action, again.limit) == (verdict.route, verdict.action, verdict.limit)
+    assert again.reasons == tuple(reason.signal for reason in verdict.reasons)
+    assert same(again.score) == same(verdict.score)
+
+
+def test_another_operating_point_judges_by_the_signals_as_measured() -> None:
+    row = a_row(a_small_prediction(feature_distance=9.0))
+    point = a_gate().operating_point
+    lenient = {**point.limits, "feature_density": Limit(typical=100, limit=200)}
+
+    assert judged(row, point).reasons == ("feature_density",)
+    assert judged(row, replace(point, limits=lenient)).accepted
+
+
+def test_a_refused_image_stays_refused_whatever_the_operating_point() -> None:
+    subject = Subject(case=a_case("one"), volume=a_volume(), classes=np.zeros(SHAPE, np.uint8))
+    rung = refused(subject, ("cropping", 5), Refusal(Code.COVERAGE, "No head.", do="Send another."))
+    row = {"rung": json.loads(json.dumps(_finite(asdict(rung)))), "suggestions": {}}
+
+    assert judged(row, a_gate().operating_point).route is Route.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("undamaged", "damaged", "fails"),
+    [
+        (0.9, DICE + 0.01, False),
+        (0.9, DICE - 0.01, True),
+        (0.7, 0.7 - LOST + 0.01, False),  # what these labels never gave is no failure of the damage
+        (0.7, 0.7 - LOST - 0.01, True),
+        (0.9, math.nan, True),
+    ],
+)
+def test_a_step_fails_by_the_dice_of_a_structure(undamaged: float, damaged: float, fails: bool) -> None:
+    assert bool(failed(a_rung("noise", 1, dice=damaged), a_rung(dice=undamaged))) is fails
+
+
+@pytest.mark.parametrize(("ratio", "fails"), [(1.2 * (1 + VOLUME) - 0.01, False), (1.2 * (1 - VOLUME) - 0.01, True)])
+def test_a_step_fails_by_a_volume_against_that_of_the_scan_as_it_is(ratio: float, fails: bool) -> None:
+    clean = a_rung()
+    clean = replace(clean, volume_ratio=dict.fromkeys(clean.dice, 1.2))
+
+    assert bool(failed(replace(clean, volume_ratio=dict.fromkeys(clean.dice, ratio)), clean)) is fails
+
+
+def test_only_an_accepted_failure_has_outrun_the_gate_and_it_is_listed() -> None:
+    clean = a_rung()
+    accepted = a_rung("noise", 1, dice=0.5)
+    rungs = [clean, accepted, a_rung("noise", 3, dice=0.5, score=2.0), a_rung("motion", 1, dice=0.85)]
+
+    (only,) = outran(rungs)
+
+    assert only[0] is accepted
+    text = stress_text.error(rungs)
+    assert "Of 3 damaged scans 2 fail and 0 could not be segmented; of those that fail 1 were flagged" in text
+    assert "| one | noise | 1 | .200 | .500 |" in text
+
+
+def test_when_every_failure_was_flagged_the_page_says_so() -> None:
+    assert "error never outran the gate" in stress_text.error([a_rung(), a_rung("noise", 1, dice=0.5, score=2.0)])
+
+
+def test_kinds_whose_doubt_falls_are_named() -> None:
+    rungs: list[Rung] = [*a_ladder(0.2, 2.0, 0.5), *a_ladder(0.2, 0.5, kind="motion")[1:]]
+
+    text = stress_text.rises(rungs)
+
+    assert "1 of 2 kinds (not for noise)" in text
+    assert "stays at every worse level for 1 (not for noise)" in text
