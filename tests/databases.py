@@ -12,13 +12,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import create_engine, text
 
 from triage.review import connect
 from triage.review.tables import Base
@@ -58,31 +58,30 @@ class Postgresql:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._server = create_engine(self._address("postgres"), isolation_level="AUTOCOMMIT")
         self._made = self.empty()
         connect(self._made).dispose()
+        self._emptying = create_engine(self._made, isolation_level="AUTOCOMMIT")
 
     def made(self) -> str:
-        tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-        with self._at_once(self._made) as connection:
-            connection.execute(text("SET session_replication_role = replica"))  # without triggers
-            connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+        tables = [table.name for table in reversed(Base.metadata.sorted_tables)]
+        without_triggers = "SET session_replication_role = replica"
+        with self._emptying.connect() as connection:
+            connection.execute(text("; ".join((without_triggers, *(f"DELETE FROM {table}" for table in tables)))))
         return self._made
 
     def empty(self) -> str:
         name = f"test{next(_numbers)}"
-        with self._at_once(self._address("postgres")) as connection:
+        with self._server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
         return self._address(name)
 
+    def close(self) -> None:
+        for engine in (self._server, self._emptying):
+            engine.dispose()
+
     def _address(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self._folder}"
-
-    @contextmanager
-    def _at_once(self, url: str) -> Iterator[Connection]:
-        engine = create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            yield connection
-        engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +91,8 @@ def postgresql() -> Iterator[Postgresql]:
     if binaries is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    with _serving(binaries, folder):
-        yield Postgresql(folder)
+    with _serving(binaries, folder), closing(Postgresql(folder)) as databases:
+        yield databases
     shutil.rmtree(folder)
 
 

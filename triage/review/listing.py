@@ -10,26 +10,22 @@ from sqlalchemy.orm import Session, aliased, joinedload
 
 from triage.review.records import CaseFile, Filters, ItemRecord, QueuePage
 from triage.review.rows import claim_record, decision_record, noted_reading, queue_row
-from triage.review.tables import Account, Decision, Lease, Reading, ReviewItem
+from triage.review.tables import IS_OPEN, Account, Decision, Lease, Reading, ReviewItem
 from triage.review.words import Kind, ReaderVerdict, State
 from triage.verdict import Route
 
 SECOND = 2
 
+Conditions = tuple[ColumnElement[bool], ...]
+
 
 def queue_page(
     session: Session, filters: Filters, at: datetime, *, account: int, after: int | None, limit: int
 ) -> QueuePage:
-    """The open items that this account has not read; three queries, each along one index."""
-    found = and_(*_for_reader(account), *_matching(filters.search))
-    chosen = and_(found, *_filtered(filters))
-    counts = session.execute(
-        select(ReviewItem.route, ReviewItem.signal, func.count())
-        .where(found)
-        .group_by(ReviewItem.route, ReviewItem.signal)
-    ).all()
+    """The open items that this account has not read: a second reader is another one."""
+    counts = _counts(session, _matching(filters.search), account)
     by_route, by_signal, waiting = Counter[Route](), Counter[str](), 0
-    for route, signal, n in counts:
+    for (route, signal), n in counts.items():
         by_route[Route(route)] += n
         by_signal[signal] += n
         waiting += n if filters.route in (None, route) and filters.signal in (None, signal) else 0
@@ -37,7 +33,8 @@ def queue_page(
         select(ReviewItem, Account.name)
         .outerjoin(Lease, and_(Lease.item_id == ReviewItem.id, Lease.until > at))
         .outerjoin(Account, Account.id == Lease.account_id)
-        .where(chosen, *_behind(session, after))
+        .where(IS_OPEN, ~_read_by(account).exists(), *_matching(filters.search), *_filtered(filters))
+        .where(*_behind(session, after))
         .order_by(ReviewItem.doubt.desc(), ReviewItem.waiting_since, ReviewItem.id)
         .limit(limit + 1)
     )
@@ -110,23 +107,31 @@ def _readings() -> Select[Any]:
     )
 
 
-def _for_reader(account: int) -> tuple[ColumnElement[bool], ...]:
-    """Open, and not read by this account: a second reader is another one."""
-    of_open = ReviewItem.state == State.OPEN.value
-    read = select(Reading.item_id).join(Reading.item).where(of_open, Reading.account_id == account)
-    return of_open, ReviewItem.id.not_in(read)
+def _counts(session: Session, matching: Conditions, account: int) -> Counter[tuple[str, str]]:
+    """How many wait by route and reason. Those read by this account are few: counted apart, they spare the others."""
+    kinds = (ReviewItem.route, ReviewItem.signal)
+    every = select(*kinds, func.count()).where(IS_OPEN, *matching).group_by(*kinds)
+    read = every.join(Reading, Reading.item_id == ReviewItem.id).where(Reading.account_id == account)
+    found, less = ({(route, signal): n for route, signal, n in session.execute(query)} for query in (every, read))
+    return Counter(found) - Counter(less)
 
 
-def _matching(search: str) -> tuple[ColumnElement[bool], ...]:
-    return (ReviewItem.pseudonym.icontains(search.strip(), autoescape=True),) if search.strip() else ()
+def _read_by(account: int) -> Select[Any]:
+    return select(Reading.id).where(Reading.account_id == account, Reading.item_id == ReviewItem.id)
 
 
-def _filtered(filters: Filters) -> tuple[ColumnElement[bool], ...]:
+def _matching(search: str) -> Conditions:
+    """Pseudonyms are written in small letters."""
+    part = search.strip().lower()
+    return (ReviewItem.pseudonym.contains(part, autoescape=True),) if part else ()
+
+
+def _filtered(filters: Filters) -> Conditions:
     route = () if filters.route is None else (ReviewItem.route == filters.route.value,)
     return (*route, *(() if filters.signal is None else (ReviewItem.signal == filters.signal,)))
 
 
-def _behind(session: Session, after: int | None) -> tuple[ColumnElement[bool], ...]:
+def _behind(session: Session, after: int | None) -> Conditions:
     """What comes after an item in the order of the queue, whether that one still waits or not."""
     last = None if after is None else session.get(ReviewItem, after)
     if last is None:

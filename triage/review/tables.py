@@ -6,7 +6,7 @@ One free text is a human's: `Reading.note`. It stays in this table: no log, expo
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Float, ForeignKey, Index, String, Text, UniqueConstraint, literal_column
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from triage.review.columns import Number, UtcDateTime
@@ -68,13 +68,19 @@ class ReviewItem(Base):
     decision: Mapped[Decision] = relationship()
 
 
-_IS_OPEN = ReviewItem.state == State.OPEN.value
+IS_OPEN = ReviewItem.state == literal_column(f"'{State.OPEN}'")
+"""Written out in every query: SQLite serves it from the indices below alone, which it cannot do for a parameter."""
+
 for _name, _columns, _unique in (
     ("one_open_item_a_case", (ReviewItem.pseudonym,), True),
-    ("open_items_in_order", (ReviewItem.doubt.desc(), ReviewItem.waiting_since, ReviewItem.id), False),
-    ("open_items_by_reason", (ReviewItem.route, ReviewItem.signal), False),
+    (
+        "open_items_in_order",
+        (ReviewItem.doubt.desc(), ReviewItem.waiting_since, ReviewItem.id, ReviewItem.pseudonym),
+        False,
+    ),
+    ("open_items_by_reason", (ReviewItem.route, ReviewItem.signal, ReviewItem.pseudonym), False),
 ):
-    Index(_name, *_columns, unique=_unique, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
+    Index(_name, *_columns, unique=_unique, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
 
 
 class Account(Base):
@@ -145,14 +151,14 @@ class Reading(Base):
     """
 
     __tablename__ = "reading"
-    __table_args__ = (UniqueConstraint("item_id", "ordinal"), UniqueConstraint("item_id", "account_id"))
+    __table_args__ = (UniqueConstraint("item_id", "ordinal"), UniqueConstraint("account_id", "item_id"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("review_item.id"))
     ordinal: Mapped[int]
     final: Mapped[bool]
     decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), index=True)
-    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
     verdict: Mapped[str] = mapped_column(String(16))
     code: Mapped[str] = mapped_column(String(32))
     note: Mapped[str] = mapped_column(Text)

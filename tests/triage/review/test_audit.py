@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Sqlite
 from tests.fakes import tiny_report
 from triage.review import AuditState, open_queue
 
@@ -14,13 +15,13 @@ ROWS = 5
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
+def database(sqlite: Sqlite) -> Path:
     """A review database with five decisions."""
-    path = tmp_path / "review.db"
-    with closing(open_queue(f"sqlite:///{path}")) as queue:
+    url = sqlite.made()
+    with closing(open_queue(url)) as queue:
         for number in range(ROWS):
             queue.settle(tiny_report(f"case-{number}", doubt=2.0))
-    return path
+    return Path(url.removeprefix("sqlite:///"))
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_the_queue_shows_the_most_doubtful_first_then_who_waits_longest(room: Ro
     assert room.waiting() == ["nan", "zoe", "adam", "mild"]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", [1, 4])
 def test_pages_hold_every_case_once_whatever_their_size_and_whoever_leaves_meanwhile(room: Room, size: int) -> None:
     doubts = (5.0, 3.0, 3.0, math.inf, math.inf, 1.5)
     for number, doubt in enumerate(doubts):

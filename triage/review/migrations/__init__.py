@@ -17,8 +17,8 @@ def bring_up_to_date(connection: Connection) -> None:
 
     A database without a version is empty, or of the first schema, which knew no versions.
     """
-    tables = set(inspect(connection).get_table_names())
-    versioned = "alembic_version" in tables
+    seen = inspect(connection)
+    versioned = seen.has_table("alembic_version")
     found = connection.scalar(text("SELECT version_num FROM alembic_version")) if versioned else None
     if found == HEAD:
         return
@@ -29,7 +29,7 @@ def bring_up_to_date(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
-    if found is None and "decision" in tables:
+    if found is None and seen.has_table("decision"):
         command.stamp(config, FIRST)
     try:
         command.upgrade(config, HEAD)

@@ -33,8 +33,8 @@ def _widen_review_items() -> None:
     is_open = sa.text("state = 'open'")
     indices: tuple[tuple[str, list[str | sa.TextClause], bool], ...] = (
         ("one_open_item_a_case", ["pseudonym"], True),
-        ("open_items_in_order", [sa.text("doubt DESC"), "waiting_since", "id"], False),
-        ("open_items_by_reason", ["route", "signal"], False),
+        ("open_items_in_order", [sa.text("doubt DESC"), "waiting_since", "id", "pseudonym"], False),
+        ("open_items_by_reason", ["route", "signal", "pseudonym"], False),
     )
     for index, columns, unique in indices:
         op.create_index(index, "review_item", columns, unique=unique, sqlite_where=is_open, postgresql_where=is_open)
@@ -101,7 +101,7 @@ def _make_readings() -> None:
         sa.Column("ordinal", sa.Integer, nullable=False),
         sa.Column("final", sa.Boolean, nullable=False),
         sa.Column("decision_id", sa.Integer, sa.ForeignKey("decision.id"), nullable=False, index=True),
-        sa.Column("account_id", sa.Integer, sa.ForeignKey("account.id"), nullable=False, index=True),
+        sa.Column("account_id", sa.Integer, sa.ForeignKey("account.id"), nullable=False),
         sa.Column("verdict", sa.String(16), nullable=False),
         sa.Column("code", sa.String(32), nullable=False),
         sa.Column("note", sa.Text, nullable=False),
@@ -109,7 +109,7 @@ def _make_readings() -> None:
         sa.Column("since", MOMENT, nullable=False),
         sa.Column("at", MOMENT, nullable=False, index=True),
         sa.UniqueConstraint("item_id", "ordinal"),
-        sa.UniqueConstraint("item_id", "account_id"),
+        sa.UniqueConstraint("account_id", "item_id"),
     )
 
 
