@@ -219,6 +219,25 @@ def test_a_subject_that_crosses_stops_the_calibration_before_anything_is_scored(
     assert ledger.find("one") is Split.TUNE
 
 
+@pytest.mark.parametrize(("risks", "confidence"), [((), 0.95), ((0.0,), 0.95), ((1.0,), 0.95), ((0.1,), 1.0)])
+def test_a_risk_that_nobody_can_promise_is_an_error(
+    tmp_path: Path, risks: tuple[float, ...], confidence: float
+) -> None:
+    ledger = Ledger(file=tmp_path / "splits.jsonl", key=bytes(32))
+
+    with pytest.raises(TriageError, match="between 0 and 1"):
+        calibrate(
+            cases=tmp_path / "none.csv",
+            bundle=tmp_path,
+            risks=risks,
+            lesion_risks=(),
+            confidence=confidence,
+            ledger=ledger,
+            cache=tmp_path,
+            say=lambda _: None,
+        )
+
+
 def test_every_split_of_the_table_is_settled_in_the_ledger_and_pathology_is_only_looked_at() -> None:
     assert LEDGER_SPLITS["pathology"] is LEDGER_SPLITS["test"] is Split.TEST
 
