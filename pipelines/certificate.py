@@ -29,8 +29,7 @@ MISSED = f"a lesion of {LESION_MM:g} mm or more is missed"
 
 def write_bundle(found: Calibration, bundle: Path, out: Path, confidence: float) -> str:
     """A copy of the bundle with the new operating point and the next version; returns its digest."""
-    if out.exists():
-        raise TriageError(f"{out} exists, and a bundle is never overwritten.", do="Give --out a folder that does not.")
+    fresh(out)
     point = as_json(found, bundle, confidence)
     shutil.copytree(bundle, out)
     (out / FILE).write_text(json.dumps(point, indent=1, allow_nan=False) + "\n")
@@ -38,6 +37,13 @@ def write_bundle(found: Calibration, bundle: Path, out: Path, confidence: float)
     metadata = json.loads((out / METADATA).read_text())
     write_metadata(out / METADATA, metadata | {"version": next_version(metadata["version"])})
     return seal(out)
+
+
+def fresh(out: Path) -> Path:
+    """The folder, which must not exist. Raises TriageError."""
+    if out.exists():
+        raise TriageError(f"{out} exists, and a bundle is never overwritten.", do="Give --out a folder that does not.")
+    return out
 
 
 def next_version(version: str) -> str:

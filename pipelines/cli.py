@@ -241,10 +241,11 @@ def calibrate(
 ) -> int:
     """Set the limit of the gate from labelled scans, certified, or refused with how many more cases it takes."""
     from pipelines.calibrate import calibrate as calibrate_gate
-    from pipelines.certificate import in_words, write_bundle
+    from pipelines.certificate import fresh, in_words, write_bundle
     from pipelines.retrain_corrections import open_ledger
     from pipelines.settings import load_settings
 
+    fresh(out)  # said before the hours that scoring takes
     ledger = open_ledger(load_settings(config).changed({"state": state}))
     found = calibrate_gate(
         cases=cases,
