@@ -131,8 +131,8 @@ NO_USUAL = np.zeros(FAR_MM + 1)
 
 
 def _baselines(model: Bundle, features: Tensor, prediction: Prediction) -> dict[str, float]:
-    """What else is taken for a score, nats: softmax entropy over the whole array (one voxel of eight), which changes with the
-    field of view, and predictive entropy over the brain.
+    """What else is taken for a score, nats: softmax entropy over the whole array (one voxel of eight), which changes
+    with the field of view, and predictive entropy over the brain.
     """
     cells = augment(features[:, ::2, ::2, ::2])
     logits = (model.posterior.mean * model.temperature @ cells).view(-1, SUBVOXELS, cells.shape[1])
