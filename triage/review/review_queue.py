@@ -20,6 +20,8 @@ from triage.verdict import Reason, Report, Route, Verdict
 
 PIPELINE = "pipeline"
 """Who acts when no human does."""
+BLIND_ACTION = "Second reader: check the segmentation."
+"""What a case asks for that was accepted and drawn for blind review; many cases in doubt ask for the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +257,7 @@ def _open_item(item: ReviewItem) -> OpenItem:
         route=Route(item.route),
         doubt=item.doubt,
         reason=item.reason,
-        action=item.decision.action,
+        action=BLIND_ACTION if item.kind == Kind.BLIND.value else item.decision.action,
         bundle_digest=item.decision.bundle_digest,
         waiting_since=item.waiting_since,
     )

@@ -73,3 +73,11 @@ def test_verdicts_are_those_on_accepted_cases_that_were_drawn_and_read(room: Roo
     seen = observed(room.engine, BUNDLE.digest, held="monitor")
 
     assert (seen.drawn, seen.verdicts) == (2, (ReaderVerdict.REJECT,))
+
+
+def test_what_a_drawn_case_asks_for_does_not_say_that_it_was_accepted(room: Room) -> None:
+    room.queue.settle(tiny_report("drawn"), blind=True)
+
+    (item,) = room.queue.open_items()
+
+    assert item.action.startswith("Second reader")
