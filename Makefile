@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 
 DICOM ?=
 OUT ?= out
+TO ?= new-bundle
 LABEL_MAPS ?=
 LESION_SHAPES ?=
 TRAINING ?= training
@@ -19,7 +20,7 @@ TORCH_VERSION := 2.13.0
 TORCH_BUILD ?= cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run review train test check bench clean system-packages torch
+.PHONY: help setup run review train retrain test check bench clean system-packages torch
 
 help: ## list these targets
 	@echo "brain-triage: research use only, not a medical device."
@@ -74,6 +75,10 @@ else
 	@$(BIN)/brain-triage train --label-maps "$(LABEL_MAPS)" \
 	  $(if $(strip $(LESION_SHAPES)),--lesion-shapes "$(LESION_SHAPES)") --out "$(TRAINING)"
 endif
+
+retrain: $(READY) ## make the bundle TO=/place from the corrections of OUT= that the model has not learnt
+	@$(BIN)/brain-triage retrain --out "$(OUT)" --to "$(TO)" \
+	  $(if $(strip $(LABEL_MAPS)),--label-maps "$(LABEL_MAPS)")
 
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,6 +152,63 @@ def verify(out: Out = None, state: State = None, config: Config = None, as_json:
         audit = review.verify_audit()
     show_audit(audit, as_json=as_json)
     return 1 if audit.broken else 0
+
+
+@audit_commands.command("live")
+def audit_live(
+    at: Annotated[datetime, typer.Option(help="Date, or date and time, in UTC.")],
+    *,
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say which model was live at a moment."""
+    from pipelines.console import show_live_at
+    from triage.review import History
+
+    moment = at.replace(tzinfo=UTC)
+    with closing(_review_queue(out, state, config)) as review:
+        show_live_at(moment, History(review.engine).live_at(moment), as_json=as_json)
+    return 0
+
+
+@audit_commands.command()
+def decided(
+    bundle: Annotated[str, typer.Option(help="Digest of the bundle, or at least 8 characters of its beginning.")],
+    *,
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """List every case that a bundle decided."""
+    from pipelines.console import show_decided
+    from triage.review import History
+
+    with closing(_review_queue(out, state, config)) as review:
+        show_decided(History(review.engine).decided_by(bundle), as_json=as_json)
+    return 0
+
+
+@app.command()
+def replay(
+    pseudonym: Annotated[str, typer.Argument(help="As in the report, bt-...")],
+    inbox: Annotated[Path, typer.Argument(help="Folder that its files lie in.")],
+    *,
+    bundle: Annotated[str, typer.Option(help="Beginning of the digest of the bundle.  [default: the latest]")] = "",
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Decide a case again under the bundle that decided it, and compare bit by bit; ends with 1 when it differs."""
+    from pipelines.console import show_replay
+    from pipelines.replay import replay as decide_again
+
+    found = decide_again(pseudonym, inbox, _reviewed(out, state, config), bundle=bundle)
+    show_replay(found, as_json=as_json)
+    return 1 if found.differs else 0
 
 
 @app.command()
@@ -314,6 +372,29 @@ def retrain(
     tracked = settings.tracking.on and not no_tracking
     found = run_retraining(job, to, follow_retraining(training_store(settings), _warn) if tracked else unwatched)
     print_json(retrained_as_json(found)) if as_json else typer.echo(as_text(found))
+    return 0
+
+
+@app.command("next")
+def next_(
+    n: Annotated[int, typer.Option("--n", help="How many.")] = 10,
+    *,
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    seed: int = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Propose which cases to label next: those that the model could learn most from."""
+    from dataclasses import asdict
+
+    from pipelines.console import print_json
+    from pipelines.next_cases import as_text, propose, read_candidates
+    from pipelines.settings import load_settings
+
+    settings = load_settings(config).changed({"out": out, "state": state})
+    found = propose(read_candidates(settings), n, seed=seed)
+    print_json({"next": [asdict(one) for one in found]}) if as_json else typer.echo(as_text(found))
     return 0
 
 

@@ -107,6 +107,8 @@ class BundleEngine:
             entropy = unfold(result.entropy, grid).numpy()
             scanner_labels = to_scanner_grid(labels, conformed.affine, volume, order=0)
             scanner_entropy = to_scanner_grid(entropy, conformed.affine, volume, order=1)
+        thin = features[:, ::2, ::2, ::2].reshape(len(features), -1)
+        pooled = pool(thin, coarse.reshape(len(coarse), -1), list(TISSUES.values()))
         return Prediction(
             affine=conformed.affine,
             mni_affine=pose.affine,
@@ -118,7 +120,8 @@ class BundleEngine:
             volumes_mm3=result.volumes.numpy(),
             pairwise_dice=result.pairwise_dice,
             finding_samples=self._finding_samples(features, coarse, seed),
-            feature_distance=self._feature_distance(features, coarse),
+            feature_distance=self.model.density.distance(pooled),
+            pooled_features=pooled.double().numpy(),
             atlas_log_bayes_factor=anatomy.log_bayes_factor,
             prior_effect=self._prior_effect(features, anatomy.ratio),
             quality=_quality(conformed, volume, labels),
@@ -178,10 +181,6 @@ class BundleEngine:
         head, temperature = self.model.posterior.mean, self.model.temperature
         effect = prior_effect(thin, head, here, temperature=temperature).numpy()
         return PriorEffect(voxels=effect[0], relabelled=effect[1], entropy_before=effect[2], entropy_after=effect[3])
-
-    def _feature_distance(self, features: Tensor, coarse: Tensor) -> float:
-        thin = features[:, ::2, ::2, ::2].reshape(len(features), -1)
-        return self.model.density.distance(pool(thin, coarse.reshape(len(coarse), -1), list(TISSUES.values())))
 
     def _finding_samples(self, features: Tensor, coarse: Tensor, seed: int) -> NDArray[np.float64]:
         classifier = self.model.classifier

@@ -80,8 +80,13 @@ def copy_name(scan: Scan, damage: str) -> str:
 
 def features_folder(cache: Path, trunk: Trunk) -> Path:
     """Where features of this very trunk are kept in a cache folder."""
+    return cache / f"features-{trunk_digest(trunk)}"
+
+
+def trunk_digest(trunk: Trunk) -> str:
+    """Of its weights, 12 characters: features and cells are of one trunk."""
     digest = hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in trunk.state_dict().values()))
-    return cache / f"features-{digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]
 
 
 def label(scan: Scan, volume: Volume, runner: Runner, damage: str = "") -> Labelled:

@@ -48,6 +48,11 @@ class Corrected:
     content_sha256: str
     sha256: str
 
+    @property
+    def key(self) -> str:
+        """Of these labels on this image."""
+        return f"{self.content_sha256[:16]}-{self.sha256[:16]}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corrections:

@@ -175,7 +175,8 @@ def import_training(folder: Path, store: Store) -> str:
     client = connect(store)
     from mlflow.entities import Metric
 
-    run_id, reported = _training_run(client, experiment_id(client, store), record)
+    run_id, tags = folder_run(client, experiment_id(client, store), record, source="brain-triage train")
+    reported = int(tags.get(REPORTED, 0))
     now = int(time.time() * 1000)
     new = [row for row in rows if row["iteration"] > reported]
     metrics = [
@@ -198,18 +199,20 @@ def import_training(folder: Path, store: Store) -> str:
     return run_id
 
 
-def _training_run(client: "MlflowClient", experiment: str, record: Mapping[str, Any]) -> tuple[str, int]:
-    """Id of the run of this training, made when there is none, and the last iteration that it knows."""
+def folder_run(
+    client: "MlflowClient", experiment: str, record: Mapping[str, Any], *, source: str
+) -> tuple[str, Mapping[str, str]]:
+    """Id and tags of the run of a training's folder by its record; made, with datasets, when there is none."""
     from mlflow.entities import Dataset, DatasetInput, Param
 
     identity = uuid.UUID(record["id"]).hex  # nothing else of a file may get into a query
     found = client.search_runs([experiment], f"tags.\"{TRAINING}\" = '{identity}'")
     if found:
-        return str(found[0].info.run_id), int(found[0].data.tags.get(REPORTED, 0))
+        return str(found[0].info.run_id), found[0].data.tags
     tags = {
         TRAINING: identity,
         "mlflow.user": "operator",  # else the account of the machine
-        "mlflow.source.name": "brain-triage train",
+        "mlflow.source.name": source,
         "mlflow.source.type": "LOCAL",
         **{f"software.{name}": version for name, version in record["software"].items()},
     }
@@ -220,7 +223,7 @@ def _training_run(client: "MlflowClient", experiment: str, record: Mapping[str, 
         for name, about in record["datasets"].items()
     ]
     client.log_inputs(run_id, [DatasetInput(dataset) for dataset in datasets])
-    return run_id, 0
+    return run_id, tags
 
 
 def run_params(settings: Settings) -> dict[str, Any]:

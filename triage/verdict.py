@@ -57,6 +57,7 @@ class Prediction:
     finding_samples: (S, K) float64, probability of each of FINDINGS under each of S posterior samples; S is 0 when the
         bundle has no classifier.
     feature_distance: Mahalanobis distance of the pooled trunk features from training, in SDs.
+    pooled_features: (D,) float64, those features, by which cases are alike or not; empty when the engine gives none.
     atlas_log_bayes_factor: nats per brain voxel, atlas at this pose against the pose-blurred atlas.
     prior_effect: what the anatomical prior changed.
     quality: named facts of the input for signal u8: snr, edge_contact_cm2, largest_spacing_mm, brain_ml.
@@ -83,6 +84,7 @@ class Prediction:
     seed: int
     steps: tuple[Step, ...] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    pooled_features: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         maps = (self.image, self.labels, self.entropy, self.expected_entropy, self.conflict)

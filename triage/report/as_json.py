@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from triage import NOT_FOR_CLINICAL_USE, __version__
-from triage.anatomy import BRAIN, STRUCTURES, Structure
+from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, Structure
 from triage.case import Case, NotChosen, RefusedInput, Series
 from triage.findings import findings
 from triage.measurements import measure
@@ -95,6 +95,8 @@ def _uncertainty(prediction: Prediction) -> dict[str, Any]:
         "interval": "95 % equal-tailed, over posterior samples",
         "pairwise_dice": prediction.pairwise_dice,
         "feature_distance": prediction.feature_distance,
+        "pooled_features": prediction.pooled_features.round(4),
+        "mutual_information": _mutual_information(prediction),
         "atlas_log_bayes_factor": prediction.atlas_log_bayes_factor,
         "prior_entropy_share": before - after,
         "prior": {
@@ -105,6 +107,13 @@ def _uncertainty(prediction: Prediction) -> dict[str, Any]:
         },
         "quality": prediction.quality,
     }
+
+
+def _mutual_information(prediction: Prediction) -> dict[str, float]:
+    """Mean nats of each structure that the case shows: what labels of it could teach."""
+    voxels = np.bincount(prediction.labels.ravel(), minlength=N_CLASSES)
+    nats = np.bincount(prediction.labels.ravel(), prediction.mutual_information.ravel(), N_CLASSES)
+    return {s.key: round(float(nats[s.id] / voxels[s.id]), 6) for s in STRUCTURES if voxels[s.id]}
 
 
 def _of_structure(effect: PriorEffect, structure: Structure) -> dict[str, Any]:

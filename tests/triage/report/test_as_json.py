@@ -85,6 +85,18 @@ def test_a_number_that_is_not_finite_is_null(tmp_path: Path) -> None:
     assert document["uncertainty"]["quality"] == {"snr": None}
 
 
+def test_the_mutual_information_of_a_structure_is_its_mean_over_what_is_labelled_so(tmp_path: Path) -> None:
+    report = an_accepted_report()
+    prediction = report.prediction
+    assert prediction is not None
+
+    found = read_back(report, tmp_path)["uncertainty"]["mutual_information"]
+
+    inside = prediction.labels == 3
+    expected = float((prediction.entropy - prediction.expected_entropy)[inside].mean())
+    assert found["cerebral_white"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_every_structure_and_tissue_has_a_volume_within_its_interval(tmp_path: Path) -> None:
     rows = {row["key"]: row for row in read_back(an_accepted_report(), tmp_path)["measurements"]}
 

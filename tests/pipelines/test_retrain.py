@@ -1,0 +1,216 @@
+"""From corrections to a bundle: what teaches, what is held, what a kill leaves, and what the ledger forbids."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models.bundle import METADATA, POSTERIOR, load_bundle, read_network, seal, write_metadata, write_tensors
+from models.cells import Cells, write_cells
+from pipelines import retrain_replay
+from pipelines.labelled import trunk_digest
+from pipelines.retrain import plan_job, retrain
+from pipelines.retrain_cells import corrected_cells, near
+from pipelines.retrain_corrections import load_corrected, open_ledger, read_corrections
+from pipelines.retrain_job import Job, Options
+from pipelines.settings import SHIPPED_BUNDLE, Settings
+from tests.pipelines.corrected_cases import a_correction, correct
+from triage.anatomy import N_CLASSES
+from triage.errors import TriageError
+from triage.gate.operating_point import FILE, read_operating_point
+from triage.ledger import Split
+from triage.report.as_nifti import IMAGE
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle with the posterior that is fitted fastest."""
+    folder = tmp_path_factory.mktemp("live") / "bundle"
+    shutil.copytree(SHIPPED_BUNDLE, folder)
+    about = json.loads((folder / METADATA).read_text())
+    about["brain_triage"]["posterior"] = "point"
+    write_metadata(folder / METADATA, about)
+    write_tensors(folder / POSTERIOR, {"mean": read_network(folder, N_CLASSES).linear_head}, half=True)
+    seal(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_replay(tmp_path_factory: pytest.TempPathFactory, live: Path) -> Iterator[None]:
+    """A few synthetic cells that the live head explains by itself, in place of those that came along."""
+    net, generator = read_network(live, N_CLASSES), torch.Generator().manual_seed(0)
+    images = []
+    for subject in "ab":
+        features = torch.cat([torch.rand(32, 150, generator=generator), torch.ones(1, 150)])
+        logits = (net.linear_head @ features).view(N_CLASSES, 8, -1)
+        images.append(
+            Cells(subject=subject, features=features, classes=logits.argmax(0), weight=torch.full((150,), 100.0))
+        )
+    folder = tmp_path_factory.mktemp("replay")
+    write_cells(folder / f"{trunk_digest(net.trunk)}.safetensors", images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retrain_replay, "REPLAY", folder)
+        yield
+
+
+def features_of(image: torch.Tensor) -> torch.Tensor:
+    """A trunk in milliseconds: how near each of a cell's voxels is to four intensities. (X, Y, Z) to (32, X/2, ...)."""
+    i, j, k = (n // 2 for n in image.shape)
+    voxels = image.view(i, 2, j, 2, k, 2).permute(1, 3, 5, 0, 2, 4).reshape(8, i, j, k)
+    return torch.cat([torch.exp(-(((voxels - centre) / 0.15) ** 2)) for centre in (0.1, 0.4, 0.7, 1.0)])
+
+
+def planned(settings: Settings, **changes: Any) -> Job:
+    job = replace(plan_job(settings, Options(weight=1e4)), **changes)
+    job.__dict__["runner"] = features_of  # in place of the one that it would make
+    return job
+
+
+@pytest.fixture
+def settings(tmp_path: Path, live: Path) -> Settings:
+    return Settings(out=tmp_path / "out", state=tmp_path / "state", bundle=live)
+
+
+def ledger_says(settings: Settings, **splits: Split) -> None:
+    for subject, split in splits.items():
+        open_ledger(settings).freeze([subject.replace("_", " ")], split)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, live: Path) -> tuple[Settings, Job, Path]:
+    """Two corrections that taught, one that was only looked at, and the bundle that came of it."""
+    folder = tmp_path_factory.mktemp("retrained")
+    settings = Settings(out=folder / "out", state=folder / "state", bundle=live)
+    correct(settings, *(a_correction(number) for number in (1, 2, 3)))
+    ledger_says(settings, person_1=Split.TRAIN, person_2=Split.TRAIN, person_3=Split.TUNE)
+    job = planned(settings)
+    retrain(job, folder / "new")
+    return settings, job, folder / "new"
+
+
+def test_only_subjects_that_the_ledger_lets_train_do(settings: Settings) -> None:
+    splits = (Split.TRAIN, Split.TUNE, Split.CALIBRATE, Split.TEST, Split.AUDIT)
+    correct(settings, *(a_correction(number) for number in range(5)), a_correction(5, subject=""))
+    for number, split in enumerate(splits):
+        open_ledger(settings).freeze([f"person {number}"], split)
+
+    found = read_corrections(settings)
+
+    assert [one.subject for one in found.train] == ["person 0"]
+    assert [one.subject for one in found.tune] == ["person 1"]
+    assert found.left_out == {
+        "of a subject that nobody knows": 1,
+        "of a subject that belongs to the split calibrate": 1,
+        "of a subject that belongs to the split test": 1,
+        "of a subject that belongs to the split audit": 1,
+    }
+
+
+def test_a_new_subject_is_allotted_a_split_and_keeps_it(settings: Settings) -> None:
+    correct(settings, a_correction(1))
+
+    first, second = read_corrections(settings), read_corrections(settings)
+
+    assert first == second
+    assert open_ledger(settings).find("person 1") is not None
+
+
+def test_a_correction_whose_image_was_changed_is_left_out(settings: Settings) -> None:
+    correct(settings, a_correction(1))
+    image = settings.out / "bt-01" / IMAGE
+    image.write_bytes(image.read_bytes() + b"\0")
+
+    found = read_corrections(settings)
+
+    assert not found.train
+    assert found.left_out == {"whose image is not in the output folder as it was": 1}
+
+
+def test_without_a_correction_that_may_train_it_says_what_there_is(settings: Settings) -> None:
+    correct(settings, a_correction(1))
+    ledger_says(settings, person_1=Split.CALIBRATE)
+
+    with pytest.raises(TriageError, match=r"no correction to train on.*1 of a subject that belongs to the split calib"):
+        plan_job(settings, Options())
+
+
+def test_what_lies_within_two_cells_of_a_change_was_judged() -> None:
+    changed = np.zeros((16, 16, 16), bool)
+    changed[7, 8, 9] = True
+
+    judged = near(changed).view(8, 8, 8)
+
+    steps = sum(np.abs(index - at) for index, at in zip(np.indices((8, 8, 8)), (3, 4, 4), strict=True))
+    np.testing.assert_array_equal(judged.numpy(), steps <= 2)
+
+
+def test_the_parts_of_a_corrected_scan_stand_for_all_of_it(done: tuple[Settings, Job, Path]) -> None:
+    _, job, _ = done
+    every = load_corrected(job.corrections.train[0], features_of).features[0].numel()
+
+    scan = corrected_cells(job.corrections.train[0], job.net, job.runner, job.state, 0)
+
+    assert float(scan.judged.weight.sum() + scan.rest.weight.sum()) == pytest.approx(every, rel=0.15)
+    assert scan.judged.subject == "person 1"
+
+
+def test_it_comes_closer_to_what_reviewers_drew_also_where_it_only_looked(done: tuple[Settings, Job, Path]) -> None:
+    _, job, _ = done
+    rows = json.loads((job.folder / "dice.json").read_text())
+
+    def white(split: str, when: str) -> float:
+        return float(np.mean([r["dice"]["cerebral_white"] for r in rows if (r["split"], r["when"]) == (split, when)]))
+
+    assert white("train", "after") > white("train", "before")
+    assert white("tune", "after") > white("tune", "before")
+    assert {row["case"] for row in rows if row["split"] == "tune"} == {"bt-03"}
+
+
+def test_the_bundle_knows_where_it_comes_from_and_accepts_nothing_before_it_is_calibrated(
+    done: tuple[Settings, Job, Path],
+) -> None:
+    _, job, new = done
+
+    about, point = json.loads((new / METADATA).read_text()), read_operating_point(new / FILE)
+
+    assert about["brain_triage"]["retrained"]["from"] == job.live_digest
+    assert about["brain_triage"]["retrained"]["corrections"] == sorted(one.key for one in job.corrections.train)
+    assert load_bundle(new).version.split(".")[2] == "0"
+    assert not point.accepts
+    assert "every case goes to a human" in point.promise
+    assert "## Retrained" in (new / "docs" / "README.md").read_text()
+
+
+def test_a_retraining_that_was_killed_goes_on_and_ends_with_the_same_bits(
+    done: tuple[Settings, Job, Path], tmp_path: Path
+) -> None:
+    settings, _, new = done
+    job = planned(settings, state=tmp_path / "retraining")
+
+    def kill(job: Job, _: Path | None) -> None:
+        if (job.folder / "stages" / "head.json").is_file():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retrain(job, tmp_path / "again", kill)
+    found = retrain(job, tmp_path / "again")
+
+    assert found.bundle.digest == load_bundle(new).digest
+
+
+def test_what_was_learnt_is_no_reason_to_retrain(done: tuple[Settings, Job, Path]) -> None:
+    settings, _, new = done
+
+    with pytest.raises(TriageError, match="has not learnt"):
+        plan_job(settings.changed({"bundle": new}), Options())
+
+
+def test_a_bundle_in_the_way_is_never_overwritten(done: tuple[Settings, Job, Path], tmp_path: Path) -> None:
+    with pytest.raises(TriageError, match="is another bundle"):
+        retrain(done[1], SHIPPED_BUNDLE)
