@@ -14,7 +14,7 @@ import numpy as np
 from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.explain_cases import FAULTS, FOCAL, GLOBAL, LEVELS, RADIUS_MM, measured
 from pipelines.bench.page import Bench, Inputs, Results, plot, run, table
-from pipelines.bench.stress_rows import SCANS, Row, judged
+from pipelines.bench.stress_rows import SCANS, Row, judged, refuses
 from pipelines.engine import load_engine
 from pipelines.settings import SHIPPED_BUNDLE
 from pipelines.stress import Rung
@@ -67,6 +67,7 @@ def write(results: Results, folder: Path) -> str:
     actions = sum(suggested(rung) in FAULTS[fault].actions for fault, rung in flagged)
     page = PAGE.format(
         bundle=results["bundle"],
+        refuses=refuses(point),
         scans=" and ".join(SCANS),
         levels=" and ".join(map(str, LEVELS)),
         radii=", ".join(f"{radius:g}" for radius in RADIUS_MM),
@@ -189,7 +190,7 @@ PAGE = """# Does a flag name what is wrong?
 Faults are put into two scans of the test split one at a time ({scans}): damage of levels {levels}
 (`pipelines.degrade`), heads upside down, anatomy compared at a pose 15 or 30 mm off or turned by 40 degrees, dark
 lesions of {radii} mm radius painted into white matter (`pipelines.mixture`), and volumes that are no brain. Model:
-{bundle}, as judged by the operating point that is shipped now.
+{bundle}, as judged by the operating point that is shipped now.{refuses}
 
 The reason named first is the signal with the largest part of the score, or a rule outside it. The suggestion is one
 of five: rescan, choose another series, check the registration, edit slices a to b, second reader.

@@ -12,7 +12,7 @@ from pipelines.bench import stress_text
 from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.no_brains import never_accepted
 from pipelines.bench.page import Bench, Inputs, Results, run
-from pipelines.bench.stress_rows import Probe, Row, as_t1, judged, open_probe, scans_of
+from pipelines.bench.stress_rows import Probe, Row, as_t1, judged, open_probe, refuses, scans_of
 from pipelines.degrade import DEGRADATIONS, LEVELS
 from pipelines.settings import SHIPPED_BUNDLE
 from pipelines.stress import CLEAN, SEED, steps
@@ -54,7 +54,7 @@ def write(results: Results, folder: Path) -> str:
     draw(rungs, folder / PLOT, TRUE)
     page = stress_text.PAGE.format(
         bundle=results["bundle"],
-        promise=point.promise,
+        promise=point.promise + refuses(point),
         scans=", ".join(dict.fromkeys(r.case for r in rungs)),
         doubts=doubt_table(rungs),
         dices=dice_table(rungs),

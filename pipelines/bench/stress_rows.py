@@ -105,7 +105,10 @@ def as_t1(name: str, volume: Volume, like: Case) -> Subject:
 
 
 def judged(row: Row, point: OperatingPoint) -> Rung:
-    """The rung of a row by an operating point: score, route, reasons and action anew, from the signals as measured."""
+    """The rung of a row by the score of an operating point: route, reasons and action anew, from the signals measured.
+
+    That an operating point accepts nothing at all, since none could be certified, is for the page to say.
+    """
     rung = rung_from(row["rung"])
     if rung.route == Route.REFUSED:
         return rung
@@ -121,6 +124,13 @@ def judged(row: Row, point: OperatingPoint) -> Rung:
         reasons=reasons,
         action=rung.action if rung.outside or not reasons else row["suggestions"][reasons[0]],
     )
+
+
+def refuses(point: OperatingPoint) -> str:
+    """A sentence for the page where nothing may be accepted."""
+    if point.accepts:
+        return ""
+    return " It accepts nothing, since no limit could be certified; what follows is what its score alone would decide."
 
 
 def rung_from(written: Mapping[str, Any]) -> Rung:

@@ -36,7 +36,11 @@ class ThresholdGate:
         score = sum(r.part for r in readings)
         within = score <= point.score_limit  # NaN is not within any limit
         patches = _driving_patches(evidence, readings)
-        reasons = (*_outside(case, evidence, point), *(() if within else _reasons(readings, point, evidence)))
+        reasons = (
+            *_outside(case, evidence, point),
+            *(() if within else _reasons(readings, point, evidence)),
+            *(() if point.accepts else (_rule("not_certified", NOT_CERTIFIED, Action.SECOND_READER),)),
+        )
         return Verdict(
             route=Route.HUMAN_REVIEW if reasons else Route.ACCEPTED,
             score=score,
@@ -144,8 +148,6 @@ def _outside(case: Case, evidence: Evidence, point: OperatingPoint) -> tuple[Rea
     """Reasons that stand outside the score: the case is not of the population that the limits speak for."""
     series = case.structural
     reasons = [] if evidence.brain.any() else [_rule("no_brain", NO_BRAIN, Action.OTHER_SERIES)]
-    if not point.accepts:
-        reasons.append(_rule("not_certified", NOT_CERTIFIED, Action.SECOND_READER))
     if series.weighting not in point.weightings or series.contrast_agent:
         known = ", ".join(sorted(point.weightings))
         seen = f"{series.weighting}{' with contrast agent' if series.contrast_agent else ''}"

@@ -338,6 +338,14 @@ def test_doubt_on_more_slices_than_anyone_edits_goes_to_a_second_reader() -> Non
     assert the_reason(in_one_place, "worst_patch").action.startswith(Action.EDIT_SLICES)
 
 
+def test_what_is_wrong_with_a_case_is_named_before_that_nothing_could_be_certified() -> None:
+    good = verdict_for(a_small_prediction(), accepts=False)
+    bad = verdict_for(a_small_prediction(feature_distance=9.0), accepts=False)
+
+    assert [reason.signal for reason in good.reasons] == ["not_certified"]
+    assert [reason.signal for reason in bad.reasons] == ["feature_density", "not_certified"]
+
+
 def test_an_image_without_a_brain_asks_for_another_series() -> None:
     verdict = verdict_for(a_small_prediction(np.zeros(SHAPE, np.uint8)))
 
