@@ -196,7 +196,7 @@ def replay(
     pseudonym: Annotated[str, typer.Argument(help="As in the report, bt-...")],
     inbox: Annotated[Path, typer.Argument(help="Folder that its files lie in.")],
     *,
-    bundle: Annotated[str, typer.Option(help="Beginning of the digest of the bundle.  [default: the latest]")] = "",
+    bundle: Annotated[str, typer.Option(help="Beginning of its digest, where not the latest.")] = "",
     out: Out = None,
     state: State = None,
     config: Config = None,

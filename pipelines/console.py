@@ -14,11 +14,14 @@ from pipelines.outcome import RunResult, plain
 from triage import NOT_FOR_CLINICAL_USE
 from triage.report.text import visible
 from triage.review import AuditState, LiveRecord, OpenItem
+from triage.review.records import DecidedCase
 from triage.verdict import BundleId, Route
 
 if TYPE_CHECKING:
     from pipelines.promote import NowLive
+    from pipelines.replay import Replay
 
+NEVER_PROMOTED = "No model was promoted: runs decide with the one that came with the program."
 ROUTES = {
     Route.ACCEPTED: ("accepted", "their measurements are in the report"),
     Route.HUMAN_REVIEW: ("for human review", "the report says why; `brain-triage queue` lists them"),
@@ -75,6 +78,47 @@ def show_audit(state: AuditState, *, as_json: bool) -> None:
     console.print(f"The audit trail is whole: {state.rows} rows, head {state.head}.", soft_wrap=True)
 
 
+def show_live_at(moment: datetime, live: LiveRecord | None, *, as_json: bool) -> None:
+    """Which model was live at a moment."""
+    if as_json:
+        print_json(
+            {"schema": "brain-triage/live-at/1", "at": moment.isoformat(), "live": _life(live) if live else None}
+        )
+        return
+    said = f"{_bundle(live.bundle)}, since {live.since:%Y-%m-%d %H:%M}: {live.because}" if live else NEVER_PROMOTED
+    Console(highlight=False).print(f"{moment:%Y-%m-%d %H:%M} UTC: {said}", markup=False, soft_wrap=True)
+
+
+def show_decided(cases: Sequence[DecidedCase], *, as_json: bool) -> None:
+    """Every case that a bundle decided, oldest first."""
+    if as_json:
+        print_json({"schema": "brain-triage/decided/1", "cases": [_decided(case) for case in cases]})
+        return
+    table = Table("case", "route", "score", "decided")
+    for case in cases:
+        decision = case.decision
+        when = f"{decision.decided_at:%Y-%m-%d %H:%M}"
+        table.add_row(case.pseudonym, decision.route.value, f"{decision.score:.3g}", when)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{len(cases)} decided by {_bundle(cases[0].decision.bundle)}.", markup=False, soft_wrap=True)
+
+
+def show_replay(found: "Replay", *, as_json: bool) -> None:
+    """Whether a case came out the same, and if not, where."""
+    if as_json:
+        print_json({"schema": "brain-triage/replay/1", "identical": not found.differs, **asdict(found)})
+        return
+    console = Console(highlight=False)
+    if not found.differs:
+        same = ", ".join(found.compared)
+        console.print(f"Identical under {found.bundle_digest[:12]}: {same}.", markup=False, soft_wrap=True)
+        return
+    console.print(f"Not the same under {found.bundle_digest[:12]}:", style="red", markup=False)
+    for line in found.differs:
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
 def show_live(now: "NowLive") -> None:
     """What a promotion or a rollback did."""
     before = f"; before: {_bundle(now.before)}" if now.before else ""
@@ -90,7 +134,7 @@ def show_lives(lives: Sequence[LiveRecord], warning: str | None, *, as_json: boo
         return
     console = Console(highlight=False)
     if not lives:
-        console.print("No model was promoted: runs decide with the one that came with the program.")
+        console.print(NEVER_PROMOTED)
         return
     table = Table("bundle", "digest", "since", "until", "by", "because")
     for life in lives:
@@ -130,6 +174,20 @@ def _run(result: RunResult, out: Path) -> dict[str, Any]:
         "report": str(out / "index.html"),
         "warnings": list(result.warnings),
         "cases": [{**outcome.as_json(), "decided_before": outcome.kept} for outcome in result.outcomes],
+    }
+
+
+def _decided(case: DecidedCase) -> dict[str, Any]:
+    decision = case.decision
+    return {
+        "pseudonym": case.pseudonym,
+        "content_sha256": decision.content_sha256,
+        "bundle": asdict(decision.bundle),
+        "route": decision.route.value,
+        "code": decision.code,
+        "score": plain(decision.score),
+        "decided_at": decision.decided_at.isoformat(),
+        "current": decision.current,
     }
 
 

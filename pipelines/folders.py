@@ -83,7 +83,7 @@ def publish(partial: Path, out: Path, outcome: Outcome, wanted: Wanted) -> None:
         "bundle_digest": wanted.bundle_digest,
         "formats": list(wanted.formats),
         **outcome.as_json(),
-        "files": {path.relative_to(partial).as_posix(): _sha256(path) for path in files},
+        "files": {path.relative_to(partial).as_posix(): file_sha256(path) for path in files},
     }
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     for path in (*files, partial / MANIFEST, *(p for p in partial.rglob("*") if p.is_dir()), partial):
@@ -112,7 +112,7 @@ def whole_folder(out: Path, wanted: Wanted) -> Outcome | None:
     folder = out / wanted.pseudonym
     if not (_same_decision(folder, wanted) and _untouched(folder)):
         return None
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     return _outcome(manifest) if set(wanted.formats) <= set(manifest["formats"]) else None
 
 
@@ -126,7 +126,7 @@ def unwritable(out: Path, error: OSError) -> TriageError:
 
 def _move_aside(place: Path, out: Path) -> None:
     """`superseded/<pseudonym>-<bundle>-<content>`, with a number when that name is taken."""
-    manifest = _manifest(place)
+    manifest = read_manifest(place)
     bundle, content = (str(manifest.get(key, "unknown"))[:8] for key in ("bundle_digest", "content_sha256"))
     name = f"{place.name}-{bundle}-{content}"
     attic = out / SUPERSEDED
@@ -137,7 +137,7 @@ def _move_aside(place: Path, out: Path) -> None:
 
 
 def _same_decision(folder: Path, wanted: Wanted) -> bool:
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     key = (manifest.get("content_sha256"), manifest.get("bundle_digest"))
     return key == (wanted.content_sha256, wanted.bundle_digest)
 
@@ -145,7 +145,7 @@ def _same_decision(folder: Path, wanted: Wanted) -> bool:
 def _untouched(folder: Path) -> bool:
     """Whether every sealed file is as it was."""
     try:
-        return all(_sha256(folder / name) == digest for name, digest in _manifest(folder)["files"].items())
+        return all(file_sha256(folder / name) == digest for name, digest in read_manifest(folder)["files"].items())
     except OSError:
         return False
 
@@ -153,11 +153,11 @@ def _untouched(folder: Path) -> bool:
 def _added(folder: Path) -> bool:
     """Whether somebody laid files beside the sealed ones, as a reviewer may."""
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    return not found <= {MANIFEST, *_manifest(folder)["files"]}
+    return not found <= {MANIFEST, *read_manifest(folder)["files"]}
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder, empty when there is none that can be read."""
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What was sealed into the folder of a case; empty when there is no manifest that can be read."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -179,7 +179,8 @@ def _outcome(manifest: dict[str, Any]) -> Outcome:
     )
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Digest of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
