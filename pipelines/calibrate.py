@@ -21,7 +21,7 @@ from pipelines.scans import Scan, read_scans
 from pipelines.scored import Item, Scored, Scorer, model_digest
 from triage.errors import TriageError
 from triage.findings import NOT_ASSESSABLE
-from triage.gate.certify import GroupBound, Level, certify, group_bounds, upper_bound
+from triage.gate.certify import GroupBound, Level, certify, group_bounds, smallest_that_holds, upper_bound
 from triage.gate.operating_point import FILE, read_operating_point
 from triage.gate.score import Hinges, choose_ridge, fit_weights, hinges
 from triage.ledger import Ledger, Split
@@ -200,6 +200,7 @@ def calibrate(
     risks: Sequence[float],
     lesion_risks: Sequence[float],
     confidence: float,
+    whatever_holds: bool = False,
     ledger: Ledger,
     cache: Path,
     say: Callable[[str], None],
@@ -218,28 +219,36 @@ def calibrate(
     for split in ("clean", "tune", "calibrate", "test"):
         say(f"scoring {split}")
         found[split] = list(scorer(items(scans)[split]))
-    return certified(found, risks, lesion_risks, 1 - confidence)
+    return certified(found, risks, lesion_risks, 1 - confidence, whatever_holds=whatever_holds)
 
 
 def certified(
-    found: Mapping[str, Sequence[Scored]], risks: Sequence[float], lesion_risks: Sequence[float], delta: float
+    found: Mapping[str, Sequence[Scored]],
+    risks: Sequence[float],
+    lesion_risks: Sequence[float],
+    delta: float,
+    *,
+    whatever_holds: bool = False,
 ) -> Calibration:
     """From scored cases: the score from clean and tune, its limit from calibrate, a look at test.
 
-    All risks, of measurements and with lesions, share one delta.
+    All risks, of measurements and with lesions, share one delta. whatever_holds: see `smallest_that_holds`.
     """
     score = fit(found["clean"], found["tune"])
     tune, seen, test = (score.judge(c) for c in ([*found["clean"], *found["tune"]], found["calibrate"], found["test"]))
     n, each = len(seen.cases), delta / (len(risks) + len(lesion_risks))
     limits = candidates(tune, tune.failed, n, risks, each)
     levels = certify(seen.score, seen.failed, limits, each * len(risks))
+    if whatever_holds and _smallest(levels) is None:
+        levels.append(smallest_that_holds(levels))
     with_lesions = candidates(tune, tune.missed, n, lesion_risks, each)
     lesion_levels = certify(seen.score, seen.missed, with_lesions, each * len(lesion_risks))
     best = _smallest(levels) or min(levels, key=lambda level: level.more)
-    unit = best.score_limit if best.score_limit is not None else limits[best.risk][0]
+    unit = best.score_limit if best.score_limit is not None else best.first_limit
     accepted = seen.score <= unit
     groups = {name: mask & accepted for name, mask in masks(seen.scans)}
-    curve = [(limit / unit, *_counts(seen, limit)) for limit in limits[best.risk]]
+    tested = next(limits[risk] for risk in limits if limits[risk][0] == best.first_limit)
+    curve = [(limit / unit, *_counts(seen, limit)) for limit in tested]
     return Calibration(
         score=score,
         levels=levels,

@@ -5,8 +5,9 @@ risk is that among accepted cases, and its bound is the exact binomial one (Clop
 limits and scores that were fixed before these cases were looked at, and for cases drawn as those to come will be.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,14 @@ class Level:
     """What was certified of one level of risk.
 
     risk: at most this share of accepted cases fails. delta: what this level may spend of being wrong about that.
-    score_limit: the largest certified limit, None when refused. accepted, failures, bound: at that limit; when refused,
-    at the limit that lacks the fewest cases. more: accepted cases still needed there, if none of them fails; else 0.
+    first_limit: the strictest that was tested. score_limit: the largest certified limit, None when refused.
+    accepted, failures, bound: at that limit, when refused at the first one. more: accepted cases still needed there, if
+    none of them fails; 0 when certified.
     """
 
     risk: float
     delta: float
+    first_limit: float
     score_limit: float | None
     accepted: int
     failures: int
@@ -92,6 +95,16 @@ def certify(score: Floats, failed: Mask, limits: Mapping[float, Sequence[float]]
     return levels
 
 
+def smallest_that_holds(levels: Sequence[Level]) -> Level:
+    """Where every level was refused: the smallest risk, in whole percent, that still holds, at a level's first limit.
+
+    That limit was fixed beforehand, so its bound holds with the level's own share of delta whatever it came to be: the
+    risks at one limit are nested, and to test them from the largest down spends nothing more.
+    """
+    best = min(levels, key=lambda level: level.bound)
+    return replace(best, risk=math.ceil(100 * best.bound) / 100, score_limit=best.first_limit, more=0)
+
+
 def group_bounds(groups: Mapping[str, Mask], failed: Mask, *, risk: float, delta: float) -> list[GroupBound]:
     """Each group's own bound. groups: name -> (n,) the accepted cases that are of it. failed: (n,).
 
@@ -110,26 +123,23 @@ def _fixed_sequence(
     score: Floats, failed: Mask, limits: Sequence[float], risk: float, delta: float
 ) -> tuple[Level, bool]:
     """Limits from strict to loose until one is not certified; whether all were."""
-    tried = []
+    tested = []
     for limit in limits:
         accepted = score <= limit  # neither infinity nor NaN is
         m, k = int(accepted.sum()), int((accepted & failed).sum())
-        bound = upper_bound(k, m, delta)
-        tried.append((limit, m, k, bound))
-        if not bound <= risk:
+        tested.append((limit, m, k, upper_bound(k, m, delta)))
+        if not tested[-1][3] <= risk:
             break
-    passed = [one for one in tried if one[3] <= risk]
-    if passed:
-        limit, m, k, bound = passed[-1]
-        level = Level(risk=risk, delta=delta, score_limit=limit, accepted=m, failures=k, bound=bound, more=0)
-        return level, len(passed) == len(limits)
-    more, m, k = min(_lacking(score, failed, limit, risk, delta) for limit in limits)
-    bound = upper_bound(k, m, delta)
-    return Level(risk=risk, delta=delta, score_limit=None, accepted=m, failures=k, bound=bound, more=more), False
-
-
-def _lacking(score: Floats, failed: Mask, limit: float, risk: float, delta: float) -> tuple[int, int, int]:
-    """How many more accepted cases this limit would need, how many it has, and how many of them failed."""
-    accepted = score <= limit
-    m, k = int(accepted.sum()), int((accepted & failed).sum())
-    return max(0, needed(risk, delta, k) - m), m, k
+    passed = [one for one in tested if one[3] <= risk]
+    limit, m, k, bound = passed[-1] if passed else tested[0]
+    level = Level(
+        risk=risk,
+        delta=delta,
+        first_limit=limits[0],
+        score_limit=limit if passed else None,
+        accepted=m,
+        failures=k,
+        bound=bound,
+        more=0 if passed else needed(risk, delta, k) - m,
+    )
+    return level, len(passed) == len(limits)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from triage.gate.certify import certify, group_bounds, needed, upper_bound
+from triage.gate.certify import certify, group_bounds, needed, smallest_that_holds, upper_bound
 
 counts = st.integers(1, 400).flatmap(lambda m: st.tuples(st.integers(0, m), st.just(m)))
 LIMITS = tuple(np.linspace(0.3, 1, 8))
@@ -69,6 +69,31 @@ def test_testing_stops_at_the_first_limit_that_is_not_certified():
 
     assert upper_bound(4, 434, 0.05) < 0.1
     assert level.score_limit == 0.1
+
+
+def test_where_every_level_is_refused_the_bound_of_a_first_limit_still_holds():
+    score, failed = np.linspace(0, 1, 60), np.arange(60) % 10 == 3
+    levels = certify(score, failed, {0.1: (0.5, 0.8), 0.15: (0.6, 0.7)}, delta=0.05)
+
+    held = smallest_that_holds(levels)
+
+    m, k = int((score <= 0.6).sum()), int((failed & (score <= 0.6)).sum())
+    assert [level.score_limit for level in levels] == [None, None]
+    assert (held.score_limit, held.accepted, held.failures) == (0.6, m, k)
+    assert held.risk == math.ceil(100 * upper_bound(k, m, 0.025)) / 100
+
+
+def test_the_bound_of_the_first_limit_is_broken_in_no_more_than_delta_of_the_sets():
+    sets, delta, rng = 2000, 0.1, np.random.default_rng(7)
+    broken = 0
+    for _ in range(sets):
+        score = rng.random(60)
+        failed = rng.random(60) < 0.5 * score  # among those at or under t a share of 0.25 t fails
+        levels = certify(score, failed, {0.01: (0.6, 0.8), 0.02: (0.9,)}, delta)
+        held = smallest_that_holds(levels)
+        broken += 0.25 * held.score_limit > held.risk
+
+    assert broken / sets <= delta + 3 * math.sqrt(delta * (1 - delta) / sets)
 
 
 def test_a_case_without_a_number_is_never_accepted():
