@@ -3,7 +3,7 @@
   python -m pipelines.bench.anytime
 
 Few heads first, more only where the score lies near the limit. The margin is twice the largest error of the score of so
-few heads on the tune split; the procedure is judged on the test split. Going on is counted as if it cost nothing, so the
+few heads on the tune split; the procedure is judged on the test split. Going on is counted as free, so the
 saving shown is the most that could be had.
 """
 
@@ -142,10 +142,10 @@ def write(results: Results, folder: Path) -> str:
     return f"""# Sampling until the verdict is settled
 
 Bundle {results["bundle"]}, its limit {limit:.2f}. A case is first decided with {BUDGETS[0]} heads of the posterior, and
-with {BUDGETS[1]}, then {SAMPLES}, only while its score lies within a margin of the limit. The margin is {SAFETY:g} times
-the largest error of the score of so few heads on the tune split: {listed}. Cases are those of the gate: tune scans as
-they are and damaged, test scans by the stated mixture. Certifying with all heads holds for the stopped procedure as long
-as both give the same verdicts.
+with {BUDGETS[1]}, then {SAMPLES}, only while its score lies within a margin of the limit. The margin is {SAFETY:g}
+times the largest error of the score of so few heads on the tune split: {listed}. Cases are those of the gate: tune
+scans as they are and damaged, test scans by the stated mixture. Certifying with all heads holds for the stopped
+procedure as long as both give the same verdicts.
 
 {table(header, shown)}
 
@@ -174,9 +174,9 @@ def _verdict(same: float, saved: float) -> str:
         return f"Verdicts differ in more than {1 - SAME_ENOUGH:.0%} of the cases. {whole}"
     if saved < WORTH_IT:
         return (
-            f"It is less than {WORTH_IT:.0%}: the posterior is over the head alone, so samples are the cheap part of a case "
-            f"already, and volumes would have intervals from fewer of them. {whole} Members of an ensemble, which would be "
-            "dear, are not shipped ([the last block](last_block.md))."
+            f"It is less than {WORTH_IT:.0%}: the posterior is over the head alone, so samples are the cheap part of a "
+            f"case already, and volumes would have intervals from fewer of them. {whole} Members of an ensemble, which "
+            "would be dear, are not shipped ([the last block](last_block.md))."
         )
     return "It is worth having."
 
