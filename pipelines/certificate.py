@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models.bundle import METADATA, seal, write_metadata
 from pipelines.calibrate import Calibration, Judged
 from pipelines.failure import DICE, LESION_MM, VOLUME, Habit, Habits
 from pipelines.markdown import table
 from pipelines.mixture import in_words as mixture_in_words
+from pipelines.population import UNKNOWN
 from triage import __version__
 from triage.errors import TriageError
 from triage.gate.certify import Level, upper_bound
@@ -110,26 +109,23 @@ def promise(found: Calibration, confidence: float) -> str:
             f"cases, with {confidence:.0%} confidence, {best.more} more accepted calibration cases are needed, none of "
             f"them failed; {best.accepted} of {n} are accepted, and {best.failures} of these failed."
         )
-    covered = [group.group for group in found.groups if group.covered and "not stated" not in group.group]
+    covered = [group.group for group in found.groups if group.covered and UNKNOWN not in group.group]
     return (
         f"With {confidence:.0%} confidence the measurements of at most {level.risk:.0%} of the accepted cases fail "
-        f"({FAILED}): of {n} calibration subjects {level.accepted} were accepted, {level.failures} of these failed. It "
-        f"holds for T1-weighted scans of adults like theirs ({', '.join(covered) or 'no group by itself'}), damaged as "
-        f"often as in the stated mixture; for other scanners, ages and diseases nothing is promised. {_lesions(found)}"
+        f"({FAILED}): of {n} calibration subjects {level.accepted} were accepted, {level.failures} of these failed. "
+        f"That holds for T1 of adults like theirs ({', '.join(covered) or 'no group by itself'}), damaged as often as in "
+        f"the stated mixture, and for no other scanners, ages and diseases. {_lesions(found)}"
     )
 
 
 def _lesions(found: Calibration) -> str:
     """What is promised of lesions; an accepted scan is not thereby free of them."""
     level, judged = found.certified_with_lesions, found.calibrate
-    with_lesion = np.array([bool(c.measured and c.measured.lesions) for c in judged.cases], bool)
-    missing = np.array([bool(c.measured and c.measured.missed) for c in judged.cases], bool)
-    accepted = judged.score <= found.unit
-    seen = (
-        f"of {int((with_lesion & accepted).sum())} accepted with a lesion {int((missing & accepted).sum())} missed it"
-    )
+    accepted = [c.measured for c, s in zip(judged.cases, judged.score, strict=True) if s <= found.unit and c.measured]
+    shown, unseen = sum(m.lesions > 0 for m in accepted), sum(m.missed > 0 for m in accepted)
+    seen = f"of {shown} accepted with a lesion {unseen} missed it"
     if level is None:
-        return f"Lesions are no part of it: {seen}."
+        return f"Of lesions nothing is promised: {seen}."
     return f"At most {level.risk:.0%} fail or miss a lesion: {seen}."
 
 
