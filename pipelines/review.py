@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,8 @@ def serve(settings: Settings, binding: Binding, *, double: bool, say: Callable[[
         say(f"Review pages: {address}/  (Ctrl-C ends them)")
         if (link := site.accounts.first_link()) is not None:
             say(f"No account has a password yet. The owner sets one here, once, within a day:\n{address}/link/{link}")
-        server(create_app(site), binding).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # the server hands Ctrl-C on when it has ended
+            server(create_app(site), binding).run(sockets=[listener])
 
 
 def server(app: FastAPI, binding: Binding) -> uvicorn.Server:

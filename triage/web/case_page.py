@@ -29,7 +29,7 @@ from triage.web.usual import Range
 CONFLICT_TOP_NATS = 2.0
 """Top of the conflict scale: a thousandth of a healthy brain's voxels lie above 1 nat."""
 LAYERS = (
-    ("segmentation", SEGMENTATION, None, 45),
+    ("segmentation", SEGMENTATION, None, 35),
     ("entropy", ENTROPY, ENTROPY_TOP_NATS, 80),
     ("conflict", CONFLICT, CONFLICT_TOP_NATS, 80),
 )

@@ -23,13 +23,13 @@ def claim(pseudonym: Pseudonym, site: TheSite, person: Somebody, item: Item) -> 
 
 
 @router.post("/renew")
-def renew(site: TheSite, person: Somebody, item: Item, _: Pseudonym) -> Response:
+def renew(pseudonym: Pseudonym, site: TheSite, person: Somebody, item: Item) -> Response:
     """Hold the case longer; the page asks for this while it is open."""
     return JSONResponse({"until": site.desk.renew(item, account=person.id).until.isoformat()})
 
 
 @router.post("/release")
-def release(site: TheSite, person: Somebody, item: Item, _: Pseudonym) -> Response:
+def release(pseudonym: Pseudonym, site: TheSite, person: Somebody, item: Item) -> Response:
     """Give the case back, unread."""
     site.desk.release(item, account=person.id)
     return RedirectResponse("/", status_code=303)

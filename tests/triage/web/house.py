@@ -1,7 +1,7 @@
 """The review pages with cases, accounts and visitors, in one process."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -52,12 +52,12 @@ class House:
         )
         self.app: FastAPI = create_app(self.site)
 
-    def arrives(self, pseudonym: str, **changes: Any) -> str:
+    def arrives(self, pseudonym: str, *, writers: Sequence[str] = ("json", "nifti"), **changes: Any) -> str:
         """A case is decided: its files lie in the output folder and it waits. changes: of the report."""
         report = replace(a_small_report(), **{"case": a_case(pseudonym), **changes})
         folder = self.out / pseudonym
         folder.mkdir(parents=True)
-        for name in ("json", "nifti", "figures"):
+        for name in writers:
             WRITERS[name](report, folder)
         self.room.queue.settle(report)
         return pseudonym

@@ -4,7 +4,7 @@ const RENEW_MS = 4 * 60 * 1000;
 
 export async function send(url, form, fields = {}) {
   const body = new FormData();
-  for (const name of ["token", "item"]) body.append(name, form.elements[name].value);
+  for (const name of ["token", "item"]) body.append(name, new FormData(form).get(name)); // form.elements.item is a method
   for (const [name, [value, file]] of Object.entries(fields)) body.append(name, value, file);
   const answer = await fetch(url, { method: "POST", body, headers: { Accept: "application/json" } });
   const content = await answer.json();
@@ -33,7 +33,7 @@ export async function keepCorrection(form, painter, button) {
   try {
     const volume = await painter.volume();
     const kept = await send(button.dataset.url, form, { file: [volume, "correction.nii.gz"] });
-    form.elements.correction.value = kept.sha256;
+    form.querySelector("#correction").value = kept.sha256;
     form.querySelector("#kept").textContent = `A correction of ${kept.ml.toFixed(2)} ml is kept and goes with your verdict.`;
     note.textContent = "Kept.";
     painter.changed = false;

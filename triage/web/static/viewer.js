@@ -1,5 +1,18 @@
 // The case in NiiVue: three linked planes, overlays with their opacity, jumps to the places to look at first.
+// Slices only: a rendered head shows a face.
 
+const [AXIAL, CORONAL, SAGITTAL] = [0, 1, 2]; // as NiiVue counts slice types
+const ONE_PLANE = [0, 0, 1, 1];
+const LAYOUTS = {
+  all: [
+    { sliceType: AXIAL, position: [0, 0, 0.6, 1] }, // left, top, width, height, as shares of the screen
+    { sliceType: CORONAL, position: [0.6, 0, 0.4, 0.5] },
+    { sliceType: SAGITTAL, position: [0.6, 0.5, 0.4, 0.5] },
+  ],
+  axial: [{ sliceType: AXIAL, position: ONE_PLANE }],
+  coronal: [{ sliceType: CORONAL, position: ONE_PLANE }],
+  sagittal: [{ sliceType: SAGITTAL, position: ONE_PLANE }],
+};
 const SIDES = [["R", "L"], ["A", "P"], ["S", "I"]];
 const channels = (colours) => ({ R: colours.map((c) => c[0]), G: colours.map((c) => c[1]), B: colours.map((c) => c[2]) });
 
@@ -31,8 +44,8 @@ export class Viewer {
       cancelAnimationFrame(this.frame);
       this.frame = requestAnimationFrame(() => this.blend());
     });
-    for (const button of element.querySelectorAll("[data-slices]")) {
-      button.addEventListener("click", () => this.slices(button));
+    for (const button of element.querySelectorAll("[data-planes]")) {
+      button.addEventListener("click", () => this.show(button));
     }
   }
 
@@ -44,10 +57,10 @@ export class Viewer {
     this.nv = new window.niivue.Niivue({
       isRadiologicalConvention: true,
       sagittalNoseLeft: true,
-      multiplanarShowRender: 0, // never: a rendered head shows a face
       crosshairColor: [0.37, 0.84, 1, 0.85],
+      crosshairWidthUnit: "mm",
       crosshairWidth: 0.6,
-      crosshairGap: 8,
+      crosshairGap: 5,
       showAllOrientationMarkers: true,
       fontColor: [0.92, 0.95, 0.98, 1],
       tileMargin: 2,
@@ -61,6 +74,7 @@ export class Viewer {
     });
     this.nv.addColormap("entropy", scale(JSON.parse(this.element.dataset.ramp)));
     this.nv.addColormap("conflict", scale([[8, 40, 60], [30, 150, 190], [220, 250, 255]]));
+    this.nv.customLayout = LAYOUTS.all;
     await this.nv.attachToCanvas(this.element.querySelector("canvas"));
     await this.nv.loadVolumes([{ url: this.element.dataset.image, colormap: "gray" }]);
     this.nv.onLocationChange = (location) => this.tellWhere(location);
@@ -98,11 +112,11 @@ export class Viewer {
     return shown ? Number(row.querySelector("[type=range]").value) / 100 : 0;
   }
 
-  slices(button) {
-    for (const other of this.element.querySelectorAll("[data-slices]")) {
+  show(button) {
+    for (const other of this.element.querySelectorAll("[data-planes]")) {
       other.setAttribute("aria-pressed", other === button);
     }
-    this.nv?.setSliceType(Number(button.dataset.slices));
+    this.nv?.setCustomLayout(LAYOUTS[button.dataset.planes]);
   }
 
   jump(mm) {

@@ -1,0 +1,202 @@
+"""The review pages as a reviewer meets them, in a real browser."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pipelines.review import Binding, server
+from tests.triage.report.test_page_in_chromium import CHROMIUM, FLAGS
+from tests.triage.review.desks import PASSWORD
+from tests.triage.web.house import House
+from triage.anatomy import LESION
+from triage.report.as_nifti import SEGMENTATION
+from triage.web.sessions import COOKIE, new_session
+
+SLOW_MS = 240_000
+NO_WEBGL = "HTMLCanvasElement.prototype.getContext = () => null"
+WITH_PICTURES = ("json", "nifti", "figures")
+DESK, TABLET, PHONE = 1440, 820, 390
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("no /usr/bin/chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address(house: House) -> Iterator[str]:
+    """The pages of the house, served."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        running = server(house.app, Binding())
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not running.started:
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        running.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def at_a_browser(browser: Browser, address: str, *, webgl: bool = False) -> Iterator[Page]:
+    """A page of a browser of its own. Whatever it complains of, or asks of another machine, fails the test."""
+    context = browser.new_context(viewport={"width": 800, "height": 600})
+    context.set_default_timeout(SLOW_MS)
+    if not webgl:
+        context.add_init_script(NO_WEBGL)
+    page = context.new_page()
+    complaints: list[Any] = []
+    page.on("pageerror", lambda error: complaints.append(error.message))
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+    page.on("request", lambda asked: None if asked.url.startswith((address, "data:")) else complaints.append(asked.url))
+    yield page
+    assert complaints == []
+    context.close()
+
+
+def let_in(page: Page, house: House, address: str, name: str) -> None:
+    """Sign in by the cookie that the sign-in gives."""
+    person = house.room.accounts.person(house.room.people[name])
+    assert person is not None
+    cookie = house.site.seal.cookie(new_session(person.id, person.session_epoch))
+    page.context.add_cookies([{"name": COOKIE, "value": cookie, "url": address}])
+
+
+def millimetres(where: str) -> np.ndarray:
+    """A position as the page tells it, "R 12, A 3, S 10 mm", in RAS+."""
+    signs = {"R": 1, "L": -1, "A": 1, "P": -1, "S": 1, "I": -1}
+    return np.array([signs[side] * float(n) for side, n in re.findall(r"([RLAPSI]) (\d+)", where)[:3]])
+
+
+def test_a_reviewer_signs_in_looks_paints_decides_and_the_case_leaves_the_queue(
+    house: House, browser: Browser, address: str
+) -> None:
+    case = house.arrives("bt-flagged2aa")
+    with at_a_browser(browser, address, webgl=True) as page:
+        page.goto(address)
+        page.fill("[name=name]", "rita")
+        page.fill("[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#cases")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#claim")
+        page.keyboard.press("c")
+        page.wait_for_selector("#paint:enabled")
+        shown = page.locator("canvas").screenshot()
+        page.keyboard.press("Space")
+        page.wait_for_timeout(500)
+        without_overlays = page.locator("canvas").screenshot()
+        page.keyboard.press("Space")
+        page.keyboard.press("p")
+        screen = page.locator("canvas").bounding_box()
+        assert screen is not None
+        page.mouse.move(screen["x"] + 0.17 * screen["width"], screen["y"] + 0.35 * screen["height"])
+        page.mouse.down()
+        page.mouse.move(screen["x"] + 0.2 * screen["width"], screen["y"] + 0.4 * screen["height"], steps=2)
+        page.mouse.up()
+        where = page.text_content("#whereabouts") or ""
+        page.click("#keep")
+        page.wait_for_selector("#paint-note:has-text('Kept.')")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=Your verdict on")
+        waiting = page.locator("#cases").count()
+
+    assert waiting == 0
+    assert shown != without_overlays
+    (reading,) = house.room.desk.readings()
+    assert (reading.verdict, reading.code, reading.by) == ("correct", "missed_lesion", "rita")
+    assert reading.correction is not None
+    original = nib.load(house.out / case / SEGMENTATION)
+    kept = nib.load(house.room.folder / reading.correction.path)
+    before, after = np.asarray(original.dataobj), np.asarray(kept.dataobj)
+    assert np.allclose(kept.affine, original.affine)
+    assert set(after[before != after]) == {LESION}
+    assert 3 < np.count_nonzero(before != after) < 2000
+    assert "Lesion" in where
+    painted_mm = nib.affines.apply_affine(original.affine, np.argwhere(before != after))
+    assert np.linalg.norm(painted_mm - millimetres(where), axis=1).min() < 1.5
+
+
+def test_of_two_browsers_that_race_one_gets_the_case_and_its_hostile_note_is_text_to_the_other(
+    house: House, browser: Browser, address: str
+) -> None:
+    case = house.arrives("bt-flagged2aa")
+    note = "<img src=x onerror=alert(1)></textarea><script>alert(2)</script>\u202eexe"
+    with at_a_browser(browser, address) as rita, at_a_browser(browser, address) as ruth:
+        for page, name in ((rita, "rita"), (ruth, "ruth")):
+            let_in(page, house, address, name)
+            page.goto(f"{address}/cases/{case}")
+        for page in (rita, ruth):
+            page.evaluate("() => { setTimeout(() => document.querySelector('#claim').click(), 50) }")
+        outcome = {}
+        for page in (rita, ruth):
+            element = page.wait_for_selector("#opinion, h1:has-text('has this case in hand')")
+            assert element is not None
+            outcome[element.evaluate("element => element.tagName")] = page
+        winner, loser = outcome["FORM"], outcome["H1"]
+        winner.keyboard.press("3")
+        winner.keyboard.press("ArrowDown")
+        winner.fill("#note", note)
+        winner.click("#give")
+        winner.wait_for_selector("text=Your verdict on")
+        loser.goto(f"{address}/cases/{case}")
+        read = loser.text_content(".note")
+
+    assert read == note.replace("\u202e", "\\u202e")
+
+
+def test_without_webgl_the_slices_of_the_report_are_shown_and_nothing_runs_over_the_side_of_any_screen(
+    house: House, browser: Browser, address: str
+) -> None:
+    case = house.arrives("bt-flagged2aa", writers=WITH_PICTURES)
+    with at_a_browser(browser, address) as page:
+        let_in(page, house, address, "olga")
+        too_wide = []
+        for path in ("/", "/accounts", f"/cases/{case}"):
+            page.goto(f"{address}{path}")
+            for width in (DESK, TABLET, PHONE):
+                page.set_viewport_size({"width": width, "height": 1000})
+                if page.evaluate("document.documentElement.scrollWidth") > width:
+                    too_wide.append((path, width))
+        page.wait_for_selector("#viewer[data-state=figures]")
+        note = page.text_content("#viewer-note") or ""
+        decoded = "Promise.all([...document.querySelectorAll('.figures img')].map(i => i.decode().then(() => i.width)))"
+        pictures = page.evaluate(decoded)
+
+    assert too_wide == []
+    assert "no WebGL2" in note
+    assert len(pictures) == 15
+    assert min(pictures) > 100
+
+
+def test_the_keys_are_shown_and_dark_is_changed_for_light(house: House, browser: Browser, address: str) -> None:
+    with at_a_browser(browser, address) as page:
+        let_in(page, house, address, "rita")
+        page.goto(address)
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.keyboard.press("?")
+        keys = page.text_content("#keys[open]") or ""
+        page.keyboard.press("Escape")
+        page.click("#theme")
+        page.reload()
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    assert "search by pseudonym" in keys
+    assert sum(map(int, re.findall(r"\d+", dark))) < 100 < 600 < sum(map(int, re.findall(r"\d+", light)))
