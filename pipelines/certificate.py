@@ -113,8 +113,8 @@ def promise(found: Calibration, confidence: float) -> str:
     return (
         f"With {confidence:.0%} confidence the measurements of at most {level.risk:.0%} of the accepted cases fail "
         f"({FAILED}): of {n} calibration subjects {level.accepted} were accepted, {level.failures} of these failed. "
-        f"That holds for T1 of adults like theirs ({', '.join(covered) or 'no group by itself'}), damaged as often as in "
-        f"the stated mixture, and for no other scanners, ages and diseases. {_lesions(found)}"
+        f"That holds for T1 of adults like theirs ({', '.join(covered) or 'no group by itself'}), damaged as often as "
+        f"in the stated mixture, and for no other scanners, ages and diseases. {_lesions(found)}"
     )
 
 
