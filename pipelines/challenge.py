@@ -17,7 +17,7 @@ from pipelines.engine import BundleEngine, load_engine
 from pipelines.examine import examine, shadow
 from pipelines.paired import Examined, differences
 from pipelines.promote import comparison_file
-from pipelines.retrain_corrections import open_ledger
+from pipelines.retrain_corrections import CORRECTIONS, open_ledger
 from pipelines.scans import Scan
 from pipelines.settings import Settings
 from triage import __version__
@@ -27,8 +27,10 @@ from triage.ledger import Split
 from triage.ports import Gate
 from triage.report.as_json import REPORT
 from triage.report.as_nifti import IMAGE
-from triage.review import History
+from triage.review import History, ReaderVerdict, ReviewDesk, connect
 from triage.verdict import BundleId
+
+UNUSABLE = (ReaderVerdict.REJECT, ReaderVerdict.NOT_ASSESSABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def challenge(
     with open_history(settings) as history:
         live = contender(standing_bundle(settings, history.live()), settings)
         folders = recent_cases(history, live.engine.bundle, settings.out, recent)
-    other = contender(challenger, settings)
+    other, rejected = contender(challenger, settings), rejected_cases(settings)
     pairs: list[tuple[Examined, Examined]] = []
     shadowed: list[Shadowed] = []
     for scan in scans:
@@ -78,7 +80,9 @@ def challenge(
         pairs.append((before, now))
     for folder in folders:
         step(folder.name)
-        before, now, shadow_case = shadow(folder, other.engine, other.gate, settings.seed)
+        before, now, shadow_case = shadow(
+            folder, other.engine, other.gate, seed=settings.seed, rejected=folder.name in rejected
+        )
         pairs.append((before, now))
         shadowed.append(shadow_case)
     comparison = Comparison(
@@ -101,6 +105,17 @@ def recent_cases(history: History, live: BundleId, out: Path, n: int) -> list[Pa
         return []
     names = dict.fromkeys(case.pseudonym for case in reversed(decided))
     return list(islice((out / name for name in names if _holds(out / name, live)), n))
+
+
+def rejected_cases(settings: Settings) -> frozenset[str]:
+    """Pseudonyms of the cases that a reader could not use, by the last verdict on each."""
+    engine = connect(settings.review_database)
+    try:
+        readings = ReviewDesk(engine, corrections=settings.state_folder / CORRECTIONS).readings()
+    finally:
+        engine.dispose()
+    last = {reading.pseudonym: reading.verdict for reading in readings}
+    return frozenset(name for name, verdict in last.items() if verdict in UNUSABLE)
 
 
 def frozen_digest(scans: Sequence[Scan]) -> str:

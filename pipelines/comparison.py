@@ -17,12 +17,13 @@ from triage.verdict import BundleId
 class Shadowed:
     """One case that the live model decided, and what the challenger would have.
 
-    agreement: mean Dice of the two segmentations over the graded structures.
+    rejected: by a reader. agreement: mean Dice of the two segmentations over the graded structures.
     """
 
     pseudonym: str
     live_accepts: bool
     challenger_accepts: bool
+    rejected: bool
     agreement: float
 
 
@@ -122,12 +123,14 @@ def _interval(one: Difference) -> str:
 def _shadow(shadow: Sequence[Shadowed]) -> str:
     lost = [one.pseudonym for one in shadow if one.live_accepts and not one.challenger_accepts]
     won = [one.pseudonym for one in shadow if one.challenger_accepts and not one.live_accepts]
+    wrong = [one.pseudonym for one in shadow if one.challenger_accepts and one.rejected]
     worst = min(shadow, key=lambda one: one.agreement)
     return "\n".join(
         [
             f"In shadow on {len(shadow)} cases that the live model decided:",
             f"- accepted by the live model alone: {len(lost)} {' '.join(lost)}".rstrip(),
             f"- accepted by the challenger alone: {len(won)} {' '.join(won)}".rstrip(),
+            f"- accepted by the challenger, rejected by a reader: {len(wrong)} {' '.join(wrong)}".rstrip(),
             f"- the segmentations agree to a Dice of {worst.agreement:.3f} or more (least: {worst.pseudonym})",
         ]
     )

@@ -45,10 +45,12 @@ def examine(scan: Scan, engine: BundleEngine, gate: Gate, cache: Path, key: str)
     return _from_json(json.loads(file.read_text()))
 
 
-def shadow(folder: Path, engine: Engine, gate: Gate, seed: int) -> tuple[Examined, Examined, Shadowed]:
+def shadow(
+    folder: Path, engine: Engine, gate: Gate, *, seed: int, rejected: bool
+) -> tuple[Examined, Examined, Shadowed]:
     """A decided case as the live model left it in its folder, what the challenger makes of it, and what that changes.
 
-    seed: base of the case's own.
+    seed: base of the case's own. rejected: by a reader, so that to accept it is no gain.
     """
     report = json.loads((folder / REPORT).read_text())
     volume, facts, verdict = read_nifti(folder / IMAGE), report["case"]["input"], report["verdict"]
@@ -62,23 +64,20 @@ def shadow(folder: Path, engine: Engine, gate: Gate, seed: int) -> tuple[Examine
     groups = {"source": "in shadow"} | _bands(volume, age)
 
     def seen(score: float, route: Route) -> Examined:
-        accepted = route is Route.ACCEPTED
+        accepted = None if rejected else route is Route.ACCEPTED
         return Examined(
             case=name, subject=subject, groups=groups, dice=math.nan, counts=None, score=score, accepted=accepted
         )
 
-    live = seen(math.nan if verdict["score"] is None else verdict["score"], Route(verdict["route"]))
-    other = seen(now.score, now.route)
-    return (
-        live,
-        other,
-        Shadowed(
-            pseudonym=name,
-            live_accepts=bool(live.accepted),
-            challenger_accepts=bool(other.accepted),
-            agreement=agreement(prediction.scanner_labels, before),
-        ),
+    route = Route(verdict["route"])
+    changed = Shadowed(
+        pseudonym=name,
+        live_accepts=route is Route.ACCEPTED,
+        challenger_accepts=now.route is Route.ACCEPTED,
+        rejected=rejected,
+        agreement=agreement(prediction.scanner_labels, before),
     )
+    return seen(math.nan if verdict["score"] is None else verdict["score"], route), seen(now.score, now.route), changed
 
 
 def agreement(labels: NDArray[Any], others: NDArray[Any]) -> float:

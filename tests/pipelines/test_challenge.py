@@ -15,18 +15,20 @@ from pipelines.challenge import Contender, challenge, frozen_digest, recent_case
 from pipelines.comparison import Comparison, read_comparison
 from pipelines.paired import ALL, Standing
 from pipelines.promote import comparison_file
-from pipelines.retrain_corrections import open_ledger
+from pipelines.retrain_corrections import CORRECTIONS, open_ledger
 from pipelines.scans import Scan
 from pipelines.settings import Settings
 from tests.builders import BUNDLE
 from tests.fakes import FakeEngine, FakeGate, tiny_report
 from tests.pipelines.test_promote import a_bundle
+from tests.triage.review.desks import REJECT, Room
 from triage.case import Case, Weighting
 from triage.errors import TriageError
 from triage.ledger import Split
 from triage.report.as_json import as_json
 from triage.report.as_nifti import IMAGE, as_nifti
-from triage.review import open_queue
+from triage.review import connect, open_queue
+from triage.review.records import Filters
 from triage.verdict import BundleId, Prediction, Report, Verdict
 
 CHALLENGER = BundleId(name="challenger", version="2", digest="c" * 64)
@@ -149,6 +151,20 @@ def test_the_challenger_sees_what_the_live_model_saw_and_the_gate_what_is_known_
     assert (seen.weighting, seen.contrast_agent, seen.age_years) == (Weighting.T2, True, 40.0)
     assert report.volume is not None
     assert seen.shape == report.volume.array.shape
+
+
+def test_to_accept_what_a_reader_rejected_is_no_gain(settings: Settings, challenger: Path) -> None:
+    decided(settings, reports(2))
+    room = Room(connect(settings.review_database), settings.state_folder / CORRECTIONS)
+    olga = room.people["olga"]
+    (waiting,) = room.desk.page(Filters(), account=olga).rows
+    room.desk.claim(waiting.item_id, account=olga)
+    room.desk.decide(waiting.item_id, REJECT, account=olga)
+
+    found, _ = compare(settings, challenger)
+
+    assert [one.pseudonym for one in found.shadow if one.rejected and one.challenger_accepts] == [waiting.pseudonym]
+    assert {one.subjects for one in found.differences if one.measure == "coverage"} == {1}
 
 
 def test_who_trained_cannot_test(settings: Settings, challenger: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_measure_that_nobody_took_leaves_it_open() -> None:
 
 
 def test_a_comparison_comes_back_from_its_file(tmp_path: Path) -> None:
-    shadow = (Shadowed(pseudonym="bt-1", live_accepts=True, challenger_accepts=False, agreement=0.5),)
+    shadow = (Shadowed(pseudonym="bt-1", live_accepts=True, challenger_accepts=False, rejected=False, agreement=0.5),)
     whole = comparison(difference("dice", gain=0.02), shadow=shadow)
     write_comparison(whole, tmp_path / "deep" / "one.json")
 
@@ -94,15 +94,16 @@ def test_a_file_that_cannot_be_read_compares_nothing(tmp_path: Path, text: str) 
 
 def test_the_table_names_what_changed_sides() -> None:
     shadow = (
-        Shadowed(pseudonym="bt-lost", live_accepts=True, challenger_accepts=False, agreement=0.91),
-        Shadowed(pseudonym="bt-won", live_accepts=False, challenger_accepts=True, agreement=0.75),
-        Shadowed(pseudonym="bt-same", live_accepts=True, challenger_accepts=True, agreement=0.99),
+        Shadowed(pseudonym="bt-lost", live_accepts=True, challenger_accepts=False, rejected=False, agreement=0.91),
+        Shadowed(pseudonym="bt-won", live_accepts=False, challenger_accepts=True, rejected=True, agreement=0.75),
+        Shadowed(pseudonym="bt-same", live_accepts=True, challenger_accepts=True, rejected=False, agreement=0.99),
     )
 
     text = as_markdown(comparison(difference("dice", group="age: old", gain=-0.1), shadow=shadow))
 
     assert "by the live model alone: 1 bt-lost" in text
     assert "by the challenger alone: 1 bt-won" in text
+    assert "rejected by a reader: 1 bt-won" in text
     assert "of 0.750 or more (least: bt-won)" in text
     assert "| age: old | Dice | 40 | .500 | .400 | -.1000 (-.1010 to -.0990) | worse |" in text
     assert text.endswith("Overall: **worse**.\n")
