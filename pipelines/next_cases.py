@@ -5,7 +5,8 @@ Each choice serves one structure: of the cases left, the one with the largest
 where I_s is the mutual information between labels and weights over structure s (Houlsby et al. 2011, arXiv:1112.5745),
 d the distance of the pooled trunk features to the nearest case that is chosen or was corrected (k-centre greedy: Sener
 and Savarese 2018, arXiv:1708.00489), and g Gumbel noise, so that a batch is not one best case and its near copies
-(PowerBALD: Kirsch et al. 2023, arXiv:2106.12059, with exponent 1).
+(PowerBALD: Kirsch et al. 2023, arXiv:2106.12059, with exponent 1). Classes in turn with power noise: Lueth et al. 2026,
+arXiv:2601.13677.
 """
 
 import json
@@ -78,12 +79,14 @@ def propose(candidates: Sequence[Candidate], n: int, *, seed: int = 0) -> list[P
 def standardised(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Every feature in SDs over the cases, so that none rules the distance. features: (n, D)."""
     spread = features.std(axis=0)
-    return (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    scaled: NDArray[np.float64] = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return scaled
 
 
 def nearer(distance: NDArray[np.float64], features: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     """The distances to the nearest centre when case k becomes one too, root mean square over the features."""
-    return np.minimum(distance, np.sqrt(((features - features[k]) ** 2).mean(axis=1)))
+    to_k = np.sqrt(((features - features[k]) ** 2).mean(axis=1))
+    return np.asarray(np.minimum(distance, to_k))
 
 
 def read_candidates(settings: Settings) -> list[Candidate]:

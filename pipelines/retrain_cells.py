@@ -5,7 +5,7 @@ make the model surer of itself. So a corrected scan comes in two parts: what lie
 the rest holds the head as the replay does (`models.posteriors.correction`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -101,3 +101,8 @@ def some(cells: Cells, which: Tensor) -> Cells:
         classes=cells.classes[:, which],
         weight=cells.weight[which],
     )
+
+
+def weighted(cells: Cells, weight: float) -> Cells:
+    """Cells that count so many times."""
+    return replace(cells, weight=weight * cells.weight)

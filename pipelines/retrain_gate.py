@@ -8,7 +8,7 @@ from pipelines.certificate import write_bundle
 from pipelines.retrain_job import Job, Metrics
 from pipelines.retrain_stages import BUNDLE, CALIBRATED
 
-RISKS = (0.05, 0.1, 0.2)
+RISKS = (0.05,)
 CONFIDENCE = 0.95
 _LOG = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ def recalibrate(job: Job) -> Metrics:
         cases=job.cases,
         bundle=bundle,
         risks=RISKS,
+        lesion_risks=(),
         confidence=CONFIDENCE,
         ledger=job.ledger,
         cache=job.state / "calibration",

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models import bundle as files
-from models.cells import Cells
 from models.density import fit_density
 from models.posteriors import POSTERIORS
 from models.posteriors.correction import correct_head
@@ -21,7 +19,7 @@ from pipelines.engine import load_engine
 from pipelines.fit_prior import choices
 from pipelines.labelled import labelled
 from pipelines.model_card import add_to_card
-from pipelines.retrain_cells import CorrectedCells, corrected_cells, overlap
+from pipelines.retrain_cells import CorrectedCells, corrected_cells, overlap, weighted
 from pipelines.retrain_corrections import Corrected
 from pipelines.retrain_job import Job, Metrics
 from pipelines.retrain_plot import PLOT, draw_dice
@@ -52,6 +50,9 @@ def move_head(job: Job) -> Metrics:
     After a fine-tuning the head has learnt with its trunk, and stays.
     """
     live = job.net.linear_head
+    if job.options.full:
+        files.write_tensors(job.folder / HEAD, {"head": live})
+        return _graded(job, {"after": live})
     scans = [(one.key in job.learnt, _cells(job, one)) for one in job.corrections.train]
     weight = job.options.weight
     held = [
@@ -60,7 +61,7 @@ def move_head(job: Job) -> Metrics:
         *(weighted(scan.judged, weight) for learnt, scan in scans if learnt),
     ]
     new = [weighted(scan.judged, weight) for learnt, scan in scans if not learnt]
-    head = live if job.options.full else correct_head(live, held, new)
+    head = correct_head(live, held, new)
     files.write_tensors(job.folder / HEAD, {"head": head})
     return _graded(job, {"before": live, "after": head})
 
@@ -155,11 +156,6 @@ def next_version(version: str) -> str:
     return f"{first}.{int(middle) + 1}.0"
 
 
-def weighted(cells: Cells, weight: float) -> Cells:
-    """Cells that count so many times."""
-    return replace(cells, weight=weight * cells.weight)
-
-
 def read_head(job: Job) -> Tensor:
     """(8 C, F + 1), what `move_head` left."""
     head: Tensor = load_file(job.folder / HEAD)["head"]
@@ -183,5 +179,6 @@ def _graded(job: Job, heads: Mapping[str, Tensor]) -> Metrics:
             if found:
                 means[f"dice.{split}.{when}"] = float(np.mean([np.mean(list(dice.values())) for dice in found]))
     (job.folder / DICE).write_text(json.dumps(rows, indent=1) + "\n")
-    draw_dice(rows, job.folder / PLOT)
+    if "before" in heads:
+        draw_dice(rows, job.folder / PLOT)
     return means
