@@ -1,12 +1,14 @@
 """Every page: `make bench`, or `python -m pipelines.bench`. One page alone: `python -m pipelines.bench.<name>`."""
 
 from pipelines.bench import (
+    capacity,
     classification,
     cost,
     doubt,
     explain,
     gate,
     last_block,
+    monitor,
     posteriors,
     predictive,
     prior,
@@ -29,6 +31,8 @@ BENCHES: tuple[Bench, ...] = (
     gate.BENCH,
     stress.BENCH,
     explain.BENCH,
+    capacity.BENCH,
+    monitor.BENCH,
 )
 """In the order in which they are made. A new page is a module with a BENCH, and a row here."""
 

@@ -133,3 +133,15 @@ def test_the_fewest_reviewers_are_those_whose_queue_does_not_grow():
 def test_a_team_without_reviewers_or_reading_time_cannot_be_built(reviewers, minutes):
     with pytest.raises(ValueError, match="reviewers"):
         Team(reviewers=reviewers, minutes=minutes)
+
+
+def test_one_reviewer_waits_as_multi_qucad_computes_it():
+    """DIDSR's multi-QuCAD without interruption: Raicu et al. 2023, AppliedMath 3, eq. 21, from second moments."""
+    rates, mean = np.array([0.02, 0.03, 0.03]), 10.0  # a minute; its default load of 0.8 and reading time
+    second_moment = 2 * mean**2
+    through = np.cumsum(rates * mean)
+    before = through - rates * mean
+
+    expected = rates.sum() * second_moment / 2 / ((1 - before) * (1 - through))
+
+    assert mean_waits(60 * rates, Team(reviewers=1, minutes=mean)) == pytest.approx(expected)

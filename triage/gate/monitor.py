@@ -16,6 +16,7 @@ from triage.gate.betting import BETS, Bettors, Ranks, returns_on_failure, return
 LEVEL = 0.05
 """Probability of ever tightening a gate whose promise holds; of ever closing it: a tenth of that."""
 PATIENCE_REVIEWS, PATIENCE_CASES = 50.0, 1000.0
+"""Rounds after which half of the money is in the game; delays hardly depend on them."""
 FAILURES = "failures"
 """Name of the evidence from blind reviews, beside the names of the signals."""
 
