@@ -63,11 +63,12 @@ def serve(settings: Settings, binding: Binding, *, double: bool, say: Callable[[
     with review_site(settings, secure=binding.tls, double=double) as site, _listening(binding) as listener:
         host, port = listener.getsockname()[:2]
         address = f"{'https' if binding.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        pages = server(create_app(site), binding)
         say(f"Review pages: {address}/  (Ctrl-C ends them)")
         if (link := site.accounts.first_link()) is not None:
             say(f"No account has a password yet. The owner sets one here, once, within a day:\n{address}/link/{link}")
         with suppress(KeyboardInterrupt):  # the server hands Ctrl-C on when it has ended
-            server(create_app(site), binding).run(sockets=[listener])
+            pages.run(sockets=[listener])
 
 
 def server(app: FastAPI, binding: Binding) -> uvicorn.Server:
@@ -82,6 +83,13 @@ def server(app: FastAPI, binding: Binding) -> uvicorn.Server:
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
+    try:
+        config.load()
+    except OSError as error:  # also what TLS says of a bad certificate
+        raise TriageError(
+            f"The certificate or its key cannot be used ({type(error).__name__}).",
+            do="Give --tls-cert and --tls-key as PEM files that belong together.",
+        ) from error
     return uvicorn.Server(config)
 
 

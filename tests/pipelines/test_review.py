@@ -1,11 +1,14 @@
 """Where the review pages may listen, and what the first start makes and says."""
 
 import re
+import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
+import threading
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main
-from pipelines.review import Binding, review_site, serve
+from pipelines.review import Binding, review_site, serve, server
 from pipelines.settings import Settings
 from triage.errors import TriageError
 from triage.review import open_queue
+from triage.web.app import create_app
 
 
 @pytest.fixture
@@ -88,3 +92,35 @@ def test_a_port_that_is_in_use_is_told(settings: Settings) -> None:
         port = other.getsockname()[1]
         with pytest.raises(TriageError, match="--port"):
             serve(settings, Binding(port=port), double=False, say=print)
+
+
+def test_over_tls_the_pages_are_served_as_such(settings: Settings, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *name]
+    subprocess.run([*make, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    binding = Binding(port=0, tls_cert=cert, tls_key=key)
+
+    with review_site(settings, secure=True, double=False) as site, socket.create_server(("127.0.0.1", 0)) as listener:
+        pages = server(create_app(site), binding)
+        thread = threading.Thread(target=pages.run, kwargs={"sockets": [listener]})
+        thread.start()
+        trusted = ssl.create_default_context(cafile=str(cert))
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{listener.getsockname()[1]}/sign-in", context=trusted
+        ) as answer:
+            cookie = answer.headers["set-cookie"]
+        pages.should_exit = True
+        thread.join()
+
+    assert "Secure" in cookie
+
+
+def test_a_certificate_that_is_none_is_told(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("no certificate")
+    binding = Binding(port=0, tls_cert=tmp_path / "cert.pem", tls_key=tmp_path / "key.pem")
+
+    with pytest.raises(TriageError, match="PEM"):
+        serve(settings, binding, double=False, say=print)

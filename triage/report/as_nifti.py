@@ -61,7 +61,7 @@ def _conflict_on(volume: Volume, prediction: Prediction) -> NDArray[np.float32]:
 
 def _steps(nats: NDArray[np.float32]) -> NDArray[np.int16]:
     limits = np.iinfo(np.int16)
-    return np.clip(np.rint(nats / CONFLICT_STEP_NATS), limits.min, limits.max).astype(np.int16)
+    return np.asarray(np.clip(np.rint(nats / CONFLICT_STEP_NATS), limits.min, limits.max), np.int16)
 
 
 def _on_grid(array: NDArray[Any], affine: NDArray[np.float64], *, of: str) -> nib.Nifti1Image:

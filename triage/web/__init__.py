@@ -1,0 +1,1 @@
+"""The review pages: everything that a reviewer sees, and nothing that decides."""

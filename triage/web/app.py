@@ -14,6 +14,7 @@ from triage.web.render import page
 from triage.web.sign_in import TooManyTries, way_in
 from triage.web.site import SignInNeeded, Site, site_of
 
+PARTS = (sign_in, queue_page, case_page, case_files, verdicts, accounts_page)
 STATUS: dict[type[TriageError], int] = {
     NotAllowed: 403,
     NotFound: 404,
@@ -31,7 +32,7 @@ def create_app(site: Site) -> FastAPI:
     """The application. It shows nothing but the sign-in to whom it does not know."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.site = site
-    for part in (sign_in, queue_page, case_page, case_files, verdicts, accounts_page):
+    for part in PARTS:
         app.include_router(part.router)
     app.mount("/static", StaticFiles(packages=[("triage.web", "static")]))
     app.add_middleware(SizeLimit)

@@ -9,8 +9,8 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data: blob:",  # the viewer holds its letters in a data address
-        "connect-src 'self' data:",
+        "img-src 'self' data:",  # the viewer holds its letters in a data address
+        "connect-src 'self'",
         "form-action 'self'",
         "frame-ancestors 'none'",
         "base-uri 'none'",

@@ -13,29 +13,30 @@ from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.gate.wording import WORDING
 from triage.report.as_html import measured
 from triage.report.text import as_shown, number, percent
-from triage.web.sessions import COOKIE, LASTS_S, Session
-from triage.web.site import Site, person_of, session_of, site_of
+from triage.web.sessions import COOKIE, LASTS_S, VISIT, Session, new_session
+from triage.web.site import Site, known_session, person_of, site_of
 
 
 def page(request: Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
     """A page for who asks; its forms carry the session's token."""
-    site, session = site_of(request), session_of(request)
+    site, known = site_of(request), known_session(request)
+    session = known or new_session()
     text = (
         _environment()
         .get_template(template)
         .render(person=person_of(request), token=site.seal.token(session), path=request.url.path, **context)
     )
     response = HTMLResponse(text, status_code=status)
-    if COOKIE not in request.cookies:
+    if known is None:
         give_session(response, site, session)
     return response
 
 
 def give_session(response: Response, site: Site, session: Session) -> None:
-    """Put the session into the visitor's browser, where no script and no other site can use it."""
-    response.set_cookie(
-        COOKIE, site.seal.cookie(session), max_age=LASTS_S, httponly=True, samesite="strict", secure=site.secure
-    )
+    """Put a session into the visitor's browser, where no script and no other site can use it."""
+    name = VISIT if session.account is None else COOKIE
+    value = site.seal.cookie(session)
+    response.set_cookie(name, value, max_age=LASTS_S, httponly=True, samesite="strict", secure=site.secure)
 
 
 def waited(since: datetime) -> str:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from itsdangerous import BadSignature, Signer, URLSafeTimedSerializer
 
 COOKIE = "brain_triage_session"
+VISIT = "brain_triage_visit"
+"""Cookie of who is not signed in. One of its own, so that a visit that comes from another site, to which the browser
+lends no cookie, puts nobody out."""
 LASTS_S = 10 * 3600
 """A working day; a session is not prolonged by using it."""
 
@@ -31,12 +34,12 @@ class Seal:
         """The session as the value of a cookie."""
         return str(self._sessions.dumps([session.id, session.account, session.epoch]))
 
-    def session(self, cookie: str | None) -> Session:
-        """The session in a cookie; a new one, of nobody, when the cookie is missing, forged or too old."""
+    def session(self, cookie: str | None) -> Session | None:
+        """The session in a cookie; None when the cookie is missing, forged or too old."""
         try:
             identity, account, epoch = self._sessions.loads(cookie or "", max_age=LASTS_S)
         except BadSignature:
-            return new_session()
+            return None
         return Session(id=identity, account=account, epoch=epoch)
 
     def token(self, session: Session) -> str:

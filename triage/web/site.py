@@ -14,7 +14,7 @@ from triage.review.desk import ReviewDesk
 from triage.review.errors import NotAllowed
 from triage.review.words import Role
 from triage.web.label_volume import PSEUDONYM
-from triage.web.sessions import COOKIE, Seal, Session
+from triage.web.sessions import COOKIE, VISIT, Seal, Session
 from triage.web.throttle import Throttle
 from triage.web.usual import UsualVolumes
 
@@ -46,18 +46,18 @@ def site_of(request: Request) -> Site:
     return site
 
 
-def session_of(request: Request) -> Session:
-    """The session of this request, the same one however often it is asked for."""
-    if not hasattr(request.state, "session"):
-        request.state.session = site_of(request).seal.session(request.cookies.get(COOKIE))
-    session: Session = request.state.session
-    return session
+def known_session(request: Request) -> Session | None:
+    """The session that this request brings along."""
+    seal, cookies = site_of(request).seal, request.cookies
+    return seal.session(cookies.get(COOKIE)) or seal.session(cookies.get(VISIT))
 
 
 def person_of(request: Request) -> Person | None:
     """Who is signed in; looked up every time, so that a closed account is out at once."""
-    session = session_of(request)
-    person = None if session.account is None else site_of(request).accounts.person(session.account)
+    session = known_session(request)
+    if session is None or session.account is None:
+        return None
+    person = site_of(request).accounts.person(session.account)
     return person if person and person.active and person.session_epoch == session.epoch else None
 
 
@@ -78,7 +78,8 @@ def owner(person: Annotated[Person, Depends(signed_in)]) -> Person:
 
 def own_form(request: Request, token: Annotated[str, Form(max_length=200)] = "") -> None:
     """Refuses a form that this session's own pages did not make."""
-    if not site_of(request).seal.matches(session_of(request), token):
+    session = known_session(request)
+    if session is None or not site_of(request).seal.matches(session, token):
         raise NotAllowed("This form is too old, or was not made by this site.", do="Load the page again.")
 
 
