@@ -1,9 +1,9 @@
 """Waits of the review queue, by formula and simulated: `python -m pipelines.bench.capacity`. Needs the extra `test`."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from pipelines.plan import CLASSES, make_plan, workload
 from pipelines.plan_text import as_text
 from pipelines.promises import read_promises
 from triage.capacity import Team, mean_waits
+
+if TYPE_CHECKING:
+    from simpy import Event
 
 MINUTES = 6.0
 TEAMS = (1, 2, 4)
@@ -71,14 +74,14 @@ def simulated_waits(an_hour: float, team: Team, *, cases: int, seed: int) -> NDA
     world = simpy.Environment()
     desk = simpy.PriorityResource(world, capacity=team.reviewers)
 
-    def read(case: int) -> Iterator[Any]:
+    def read(case: int) -> Generator["Event", Any, None]:
         arrived = world.now
         with desk.request(priority=place[case]) as turn:  # the smallest is served first
             yield turn
             waits[case] = world.now - arrived
             yield world.timeout(readings[case])
 
-    def arrive() -> Iterator[Any]:
+    def arrive() -> Generator["Event", Any, None]:
         for case in range(cases):
             yield world.timeout(gaps[case])
             world.process(read(case))

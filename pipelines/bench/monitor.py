@@ -53,7 +53,8 @@ def drawn_signals(rng: np.random.Generator, n: int, worse_sd: float = 0.0) -> ND
 
 def scores(signals: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, signals) -> (n,) as the gate scores them; accepted is a score up to 1."""
-    return np.maximum(0, (signals - TYPICAL) / (LIMIT - TYPICAL)).sum(axis=1)
+    total: NDArray[np.float64] = np.maximum(0, (signals - TYPICAL) / (LIMIT - TYPICAL)).sum(axis=1)
+    return total
 
 
 def follow(seed: int, failing: NDArray[np.float64], *, worse_sd: float = 0.0) -> dict[str, Any]:
