@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -50,3 +52,10 @@ def bar_line(axes: "Axes", value: float, text: str) -> None:
     """A dashed horizontal line with its name, such as a goal."""
     axes.axhline(value, color="#555555", linestyle=(0, (4, 3)), linewidth=1)
     axes.annotate(text, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="#555555")
+
+
+def fewer_colours(path: Path) -> None:
+    """A third of a PNG's bytes, and nothing that the eye misses."""
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(96)
+    small.save(path, optimize=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.degrade import SAME_AT_EVERY_LEVEL
 from pipelines.markdown import table
-from pipelines.plots import COLOURS, plot
+from pipelines.plots import COLOURS, fewer_colours, plot
 from pipelines.stress import CLEAN, Rung
 from triage import NOT_FOR_CLINICAL_USE
 from triage.gate.signals import SIGNALS
@@ -51,8 +52,14 @@ def doubt_table(rungs: Sequence[Rung]) -> str:
             return "-"
         return f"{_mean(map(doubt, found)):.2f} ({sum(not r.accepted for r in found)}/{len(found)})"
 
+    graded = graded_kinds(rungs)
     rows = [
-        [named(kind), *_cells(rungs, kind, cell), _yes(never_falls(rungs, kind)), _yes(stays_flagged(rungs, kind))]
+        [
+            named(kind),
+            *_cells(rungs, kind, cell),
+            _yes(never_falls(rungs, kind)) if kind in graded else "-",
+            _yes(stays_flagged(rungs, kind)) if kind in graded else "-",
+        ]
         for kind in kinds_of(rungs)
     ]
     return table(["damage", *_levels(rungs), "doubt never falls", "once flagged, always"], rows)
@@ -93,6 +100,11 @@ def kinds_of(rungs: Sequence[Rung]) -> list[str]:
     return list(dict.fromkeys(r.kind for r in rungs if r.kind != CLEAN))
 
 
+def graded_kinds(rungs: Sequence[Rung]) -> list[str]:
+    """Those that get worse with the level."""
+    return [kind for kind in kinds_of(rungs) if kind not in SAME_AT_EVERY_LEVEL]
+
+
 def named(kind: str) -> str:
     """A kind for a reader."""
     return kind.replace("_", " ").replace("left right", "left-right")
@@ -130,6 +142,7 @@ def draw(rungs: Sequence[Rung], path: Path, measure: str) -> None:
                 below.set_ylabel("Dice", fontsize=8)
         figure = np.ravel(axes)[0].figure
         figure.supxlabel(f"level of damage; filled: flagged. Below: {measure}", fontsize=8)
+    fewer_colours(path)
 
 
 def _line(ax: "Axes", one: Sequence[Rung], value: Callable[[Rung], float], colour: str) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipelines.bench.doubt_cases import CLEAN, KINDS, LEVELS, NO_BRAIN, SHIPPED, Row
 from pipelines.bench.doubt_measures import (
@@ -21,6 +20,7 @@ from pipelines.bench.doubt_measures import (
 )
 from pipelines.bench.page import COLOURS, plot
 from pipelines.metrics import spearman
+from pipelines.plots import fewer_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,7 @@ def draw_levels(rows: Sequence[Row], limits: Mapping[str, Sequence[float]], path
             ax.axhline(1, color="#555555", linestyle=(0, (4, 3)), linewidth=1)
         for row in (1, 3):
             axes[row, 0].legend(loc="upper left", fontsize=7, frameon=True, framealpha=0.8, edgecolor="none")
-    _fewer_colours(path)
+    fewer_colours(path)
 
 
 def draw_errors(rows: Sequence[Row], path: Path) -> None:
@@ -88,7 +88,7 @@ def draw_errors(rows: Sequence[Row], path: Path) -> None:
         for ax in axes[1]:
             ax.set_xlabel(ROWS[0])
         axes[0, 0].legend(fontsize=7, handletextpad=0.2)
-    _fewer_colours(path)
+    fewer_colours(path)
 
 
 def _levels(ax: "Axes", rows: Sequence[Row], kind: str, drawn: Drawn) -> None:
@@ -121,10 +121,3 @@ def _share_y(axes: "NDArray[Any]") -> None:
     for ax in axes:
         ax.set_ylim(0, 1.04 * highest)
         ax.tick_params(labelleft=ax is axes[0])
-
-
-def _fewer_colours(path: Path) -> None:
-    """A third of the bytes, and nothing that the eye misses."""
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(96)
-    small.save(path, optimize=True)

@@ -1,7 +1,8 @@
 """Faults that are put into scans one at a time, and what a flag should say then."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -10,14 +11,20 @@ from scipy.spatial.transform import Rotation
 from pipelines.bench.page import Inputs
 from pipelines.bench.stress import NO_BRAIN, never
 from pipelines.bench.stress_rows import Probe, Row, open_probe, scans_of
+from pipelines.calibrate import items as scored_items
 from pipelines.degrade import DEGRADATIONS
+from pipelines.engine import BundleEngine
 from pipelines.labelled import kept_copy
 from pipelines.mixture import with_lesion
-from pipelines.scans import Scan
-from pipelines.stress import CLEAN, SEED, Subject
+from pipelines.scans import Scan, read_scans
+from pipelines.scored import Scored, Scorer, model_digest
+from pipelines.stress import CLEAN, SEED, Rung, Step, Subject, damaged
 from triage.case import Volume
+from triage.findings import NOT_ASSESSABLE
+from triage.gate.operating_point import FILE, read_operating_point
+from triage.gate.signals import SIGNALS
 from triage.gate.wording import Action
-from triage.verdict import Prediction
+from triage.verdict import Prediction, Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +53,7 @@ FAULTS: Mapping[str, Expected] = {
     "left_right_flip": _expected("prior_conflict", Action.CHECK_REGISTRATION),
     "upside_down": _expected("prior_conflict", Action.CHECK_REGISTRATION),
     "failed_registration": _expected("prior_conflict", Action.CHECK_REGISTRATION),
-    "voids": _expected("focal_conflict worst_patch", Action.EDIT_SLICES),
+    "voids": _expected("focal_conflict worst_patch", Action.EDIT_SLICES, Action.SECOND_READER),
     "lesion": _expected("focal_conflict worst_patch finding_entropy", Action.EDIT_SLICES, Action.SECOND_READER),
     NO_BRAIN: _expected("prior_conflict feature_density no_brain", Action.CHECK_REGISTRATION, Action.OTHER_SERIES),
 }
@@ -65,9 +72,24 @@ def measured(inputs: Inputs) -> list[Row]:
     for scan, subject in scans:
         for kind in (kind for kind in FAULTS if kind in DEGRADATIONS):
             levels = LEVELS if kind != "left_right_flip" else (1,)
-            rows += [{"fault": kind} | probe.of_scan(scan, subject, (kind, level)) for level in levels]
+            rows += [{"fault": kind} | _of_kind(probe, scan, subject, (kind, level)) for level in levels]
         rows += [{"fault": fault} | row for fault, row in _others(probe, scan, subject)]
     return rows + [{"fault": NO_BRAIN} | row for row in never(probe, inputs, scans[0][1].case)]
+
+
+def _of_kind(probe: Probe, scan: Scan, subject: Subject, step: Step) -> Row:
+    """Voids lie on slices that are known, as lesions do."""
+    row = probe.of_scan(scan, subject, step)
+    if step[0] != "voids":
+        return row
+    void = (damaged(subject.volume, step).array == 0) & (subject.volume.array > 0)
+    return row | {"slices": slices_of(void)}
+
+
+def slices_of(mask: np.ndarray) -> list[int]:
+    """First and last slice of a mask, its third axis, from 1."""
+    on = np.flatnonzero(mask.any(axis=(0, 1)))
+    return [int(on[0]) + 1, int(on[-1]) + 1]
 
 
 def _others(probe: Probe, scan: Scan, subject: Subject) -> Iterator[tuple[str, Row]]:
@@ -83,8 +105,7 @@ def _others(probe: Probe, scan: Scan, subject: Subject) -> Iterator[tuple[str, R
         painted = with_lesion(subject.volume, subject.classes, radius, np.random.default_rng(n))
         row = probe.row(subject, ("lesion", n), partial(probe.engine.predict, painted.volume, seed=SEED))
         assert painted.lesion is not None
-        slices = np.flatnonzero(painted.lesion.any(axis=(0, 1)))
-        yield "lesion", row | {"radius_mm": radius, "slices": [int(slices[0]) + 1, int(slices[-1]) + 1]}
+        yield "lesion", row | {"slices": slices_of(painted.lesion)}
 
 
 def wrong_pose(off: Sequence[float]) -> np.ndarray:
@@ -113,3 +134,34 @@ def misregistered(
         atlas_log_bayes_factor=anatomy.log_bayes_factor,
         mni_affine=moved.affine,
     )
+
+
+def scored(inputs: Inputs, engine: BundleEngine) -> list[Row]:
+    """The damaged scans that the gate is tuned and tested on, as `pipelines.calibrate` scores them; no suggestions."""
+    point = read_operating_point(inputs.bundle / FILE)
+    scorer = Scorer(
+        engine=engine, model=model_digest(inputs.bundle), usual_entropy=point.usual_entropy, cache=inputs.cache
+    )
+    items = scored_items([scan for scan in read_scans(inputs.cases, ("tune", "test")) if scan.labels])
+    worse = [item for split in ("tune", "test") for item in items[split] if item.damage.level]
+    return [_scored_row(one) for one in scorer(worse)]
+
+
+def _scored_row(one: Scored) -> Row:
+    """As a rung, to be judged like the others."""
+    outside = (one.refused,) if one.refused else (one.like,) if one.like == NOT_ASSESSABLE.key else ()
+    rung = Rung(
+        case=one.item.scan.name,
+        kind=one.item.damage.kind,
+        level=one.item.damage.level,
+        route=Route.REFUSED if one.refused else Route.HUMAN_REVIEW,
+        score=math.nan,
+        limit=math.nan,
+        signals=one.signals,
+        reasons=outside,
+        outside=outside,
+        action="",
+        dice={},
+        volume_ratio={},
+    )
+    return {"fault": rung.kind, "rung": asdict(rung), "suggestions": dict.fromkeys(SIGNALS, "")}

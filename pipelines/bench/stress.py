@@ -13,7 +13,7 @@ from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.no_brains import never_accepted
 from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.bench.stress_rows import Probe, Row, as_t1, judged, open_probe, refuses, scans_of
-from pipelines.degrade import DEGRADATIONS, LEVELS
+from pipelines.degrade import DEGRADATIONS
 from pipelines.settings import SHIPPED_BUNDLE
 from pipelines.stress import CLEAN, SEED, steps
 from pipelines.stress_page import TRUE, dice_table, doubt_table, draw
@@ -22,6 +22,7 @@ from triage.gate.operating_point import FILE, OperatingPoint, read_operating_poi
 
 PLOT = "stress.png"
 NO_BRAIN = "no brain"
+LEVELS = (1, 3, 5)
 
 
 def measure(inputs: Inputs) -> Results:
@@ -55,6 +56,7 @@ def write(results: Results, folder: Path) -> str:
     page = stress_text.PAGE.format(
         bundle=results["bundle"],
         promise=point.promise + refuses(point),
+        levels=", ".join(map(str, LEVELS)),
         scans=", ".join(dict.fromkeys(r.case for r in rungs)),
         doubts=doubt_table(rungs),
         dices=dice_table(rungs),
@@ -74,7 +76,7 @@ def _usual(results: Results, point: OperatingPoint) -> str:
     """One signal is measured against what is usual, so another operating point may take it for another value."""
     if np.allclose(results["usual_entropy_nats"], point.usual_entropy):
         return ""
-    return "The worst patch is as measured against what was usual then; the operating point has changed that since."
+    return "The worst patch is as measured against what was usual then; the operating point has changed that since.\n\n"
 
 
 BENCH = Bench(name="stress", measure=measure, write=write)

@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.bench.page import table
 from pipelines.failure import DICE, VOLUME, Habit, Habits, Measured, failures
 from pipelines.stress import Rung
-from pipelines.stress_page import doubt, kinds_of, ladders, named, never_falls, stays_flagged
+from pipelines.stress_page import doubt, graded_kinds, kinds_of, ladders, named, never_falls, stays_flagged
 from triage.gate.operating_point import OperatingPoint
 from triage.gate.rules import readings_of
 from triage.gate.signals import SIGNALS
@@ -20,7 +20,7 @@ FALLING = "sample_disagreement"
 
 PAGE = """# Stress ladder
 
-Two labelled scans of the test split ({scans}) are damaged by eleven kinds of damage at five levels
+Two labelled scans of the test split ({scans}) are damaged by eleven kinds of damage at levels {levels} of 5
 (`pipelines.degrade`), and go through engine and gate. Your own scans: `brain-triage stress FOLDER`. Model: {bundle}, as
 judged by the operating point that is shipped now. Its promise: {promise}
 
@@ -32,10 +32,8 @@ judged by the operating point that is shipped now. Its promise: {promise}
 looks; in brackets how many of the scans were flagged or refused.
 
 {doubts}
-{usual}
-
-Mean Dice with the labels, over eight structures. Labels move with a head that is turned or flipped; what lies outside
-of a cropped field of view counts as missed.
+{usual}Mean Dice with the labels, over eight structures. Labels move with a head that is turned or flipped; what lies
+outside of a cropped field of view counts as missed.
 
 {dices}
 ## Does error outrun the gate?
@@ -79,11 +77,11 @@ def outran(rungs: Sequence[Rung]) -> list[tuple[Rung, tuple[str, ...]]]:
 
 
 def rises(rungs: Sequence[Rung]) -> str:
-    kinds = kinds_of(rungs)
+    kinds = graded_kinds(rungs)
     falls = [named(k) for k in kinds if not never_falls(rungs, k)]
     drops = [named(k) for k in kinds if not stays_flagged(rungs, k)]
     return (
-        f"Doubt never falls from one level to the next for {len(kinds) - len(falls)} of {len(kinds)} kinds"
+        f"Doubt never falls from one level to the next for {len(kinds) - len(falls)} of {len(kinds)} graded kinds"
         f"{_but(falls)}; a flag, once raised, stays at every worse level for {len(kinds) - len(drops)}{_but(drops)}."
     )
 

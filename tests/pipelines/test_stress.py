@@ -178,7 +178,7 @@ def test_the_page_says_what_dice_is_with_and_lies_beside_its_figure_and_numbers(
     text = write_ladder(rungs, tmp_path / "ladder", labelled=labelled).read_text()
 
     assert said in text and not_said not in text
-    assert "| left-right flip | 0.20 (0/1) | 0.20 (0/1) | - |" in text
+    assert "| left-right flip | 0.20 (0/1) | 0.20 (0/1) | - | - | - |" in text
     assert (tmp_path / "ladder" / FIGURE).read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "ladder" / ROWS).open() as file:
         written = list(csv.DictReader(file))

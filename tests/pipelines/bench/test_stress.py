@@ -125,5 +125,5 @@ def test_kinds_whose_doubt_falls_are_named() -> None:
 
     text = stress_text.rises(rungs)
 
-    assert "1 of 2 kinds (not for noise)" in text
+    assert "1 of 2 graded kinds (not for noise)" in text
     assert "stays at every worse level for 1 (not for noise)" in text
