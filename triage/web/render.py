@@ -52,6 +52,11 @@ def signal_title(signal: str) -> str:
     return WORDING[signal].title if signal in WORDING else signal.replace("_", " ").capitalize()
 
 
+def signal_meaning(signal: str) -> str:
+    """What a large value of a signal means; nothing for a rule outside the score, whose reason says it all."""
+    return WORDING[signal].meaning if signal in WORDING else ""
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -68,6 +73,7 @@ def _environment() -> Environment:
         "percent": percent,
         "waited": waited,
         "signal_title": signal_title,
+        "signal_meaning": signal_meaning,
     }
     environment.globals |= {"notice": NOT_FOR_CLINICAL_USE, "version": __version__}
     return environment

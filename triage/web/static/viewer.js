@@ -6,8 +6,8 @@ const ONE_PLANE = [0, 0, 1, 1];
 const LAYOUTS = {
   all: [
     { sliceType: AXIAL, position: [0, 0, 0.6, 1] }, // left, top, width, height, as shares of the screen
-    { sliceType: CORONAL, position: [0.6, 0, 0.4, 0.5] },
-    { sliceType: SAGITTAL, position: [0.6, 0.5, 0.4, 0.5] },
+    { sliceType: CORONAL, position: [0.6, 0, 0.4, 0.49] },
+    { sliceType: SAGITTAL, position: [0.6, 0.51, 0.4, 0.49] },
   ],
   axial: [{ sliceType: AXIAL, position: ONE_PLANE }],
   coronal: [{ sliceType: CORONAL, position: ONE_PLANE }],
@@ -85,6 +85,7 @@ export class Viewer {
     for (const row of this.rows) this.blendRow(row);
     this.nv.setVolume(volumes.at(-1), volumes.length); // once for all: every call draws everything again
     this.element.dataset.layers = "ready";
+    this.nv.createOnLocationChange();
   }
 
   async load({ layer, url, top }) {
