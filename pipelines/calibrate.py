@@ -21,7 +21,7 @@ from pipelines.scans import Scan, read_scans
 from pipelines.scored import Item, Scored, Scorer, model_digest
 from triage.errors import TriageError
 from triage.findings import NOT_ASSESSABLE
-from triage.gate.certify import GroupBound, Level, certify, group_bounds, smallest_that_holds, upper_bound
+from triage.gate.certify import GroupBound, Level, certify, group_bounds, upper_bound, what_holds
 from triage.gate.operating_point import FILE, read_operating_point
 from triage.gate.score import Hinges, choose_ridge, fit_weights, hinges
 from triage.ledger import Ledger, Split
@@ -232,7 +232,7 @@ def certified(
 ) -> Calibration:
     """From scored cases: the score from clean and tune, its limit from calibrate, a look at test.
 
-    All risks, of measurements and with lesions, share one delta. whatever_holds: see `smallest_that_holds`.
+    All risks, of measurements and with lesions, share one delta. whatever_holds: see `what_holds`.
     """
     score = fit(found["clean"], found["tune"])
     tune, seen, test = (score.judge(c) for c in ([*found["clean"], *found["tune"]], found["calibrate"], found["test"]))
@@ -240,7 +240,7 @@ def certified(
     limits = candidates(tune, tune.failed, n, risks, each)
     levels = certify(seen.score, seen.failed, limits, each * len(risks))
     if whatever_holds and _smallest(levels) is None:
-        levels.append(smallest_that_holds(levels))
+        levels.append(what_holds(levels))
     with_lesions = candidates(tune, tune.missed, n, lesion_risks, each)
     lesion_levels = certify(seen.score, seen.missed, with_lesions, each * len(lesion_risks))
     best = _smallest(levels) or min(levels, key=lambda level: level.more)

@@ -95,14 +95,14 @@ def certify(score: Floats, failed: Mask, limits: Mapping[float, Sequence[float]]
     return levels
 
 
-def smallest_that_holds(levels: Sequence[Level]) -> Level:
-    """Where every level was refused: the smallest risk, in whole percent, that still holds, at a level's first limit.
+def what_holds(levels: Sequence[Level]) -> Level:
+    """Where every level was refused: the risk, in whole percent, that holds at the first limit which accepts most.
 
     That limit was fixed beforehand, so its bound holds with the level's own share of delta whatever it came to be: the
     risks at one limit are nested, and to test them from the largest down spends nothing more.
     """
-    best = min(levels, key=lambda level: level.bound)
-    return replace(best, risk=math.ceil(100 * best.bound) / 100, score_limit=best.first_limit, more=0)
+    widest = max(levels, key=lambda level: (level.accepted, level.delta))
+    return replace(widest, risk=math.ceil(100 * widest.bound) / 100, score_limit=widest.first_limit, more=0)
 
 
 def group_bounds(groups: Mapping[str, Mask], failed: Mask, *, risk: float, delta: float) -> list[GroupBound]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from triage.gate.certify import certify, group_bounds, needed, smallest_that_holds, upper_bound
+from triage.gate.certify import certify, group_bounds, needed, upper_bound, what_holds
 
 counts = st.integers(1, 400).flatmap(lambda m: st.tuples(st.integers(0, m), st.just(m)))
 LIMITS = tuple(np.linspace(0.3, 1, 8))
@@ -75,7 +75,7 @@ def test_where_every_level_is_refused_the_bound_of_a_first_limit_still_holds():
     score, failed = np.linspace(0, 1, 60), np.arange(60) % 10 == 3
     levels = certify(score, failed, {0.1: (0.5, 0.8), 0.15: (0.6, 0.7)}, delta=0.05)
 
-    held = smallest_that_holds(levels)
+    held = what_holds(levels)
 
     m, k = int((score <= 0.6).sum()), int((failed & (score <= 0.6)).sum())
     assert [level.score_limit for level in levels] == [None, None]
@@ -90,7 +90,7 @@ def test_the_bound_of_the_first_limit_is_broken_in_no_more_than_delta_of_the_set
         score = rng.random(60)
         failed = rng.random(60) < 0.5 * score  # among those at or under t a share of 0.25 t fails
         levels = certify(score, failed, {0.01: (0.6, 0.8), 0.02: (0.9,)}, delta)
-        held = smallest_that_holds(levels)
+        held = what_holds(levels)
         broken += 0.25 * held.score_limit > held.risk
 
     assert broken / sets <= delta + 3 * math.sqrt(delta * (1 - delta) / sets)
