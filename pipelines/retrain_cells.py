@@ -5,6 +5,7 @@ make the model surer of itself. So a corrected scan comes in two parts: what lie
 the rest holds the head as the replay does (`models.posteriors.correction`).
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +26,6 @@ from pipelines.draw_cells import thin
 from pipelines.labelled import Labelled, by_cell, on_conformed, trunk_digest
 from pipelines.retrain_corrections import Corrected, load_corrected
 from triage.anatomy import N_CLASSES, STRUCTURES
-from triage.report.as_nifti import SEGMENTATION
 
 NEAR_CELLS = 2
 """What lies within 4 mm of a change was judged by the reviewer."""
@@ -40,13 +40,13 @@ class CorrectedCells:
 
 
 def corrected_cells(one: Corrected, net: SegmentationNet, runner: Runner, folder: Path, seed: int) -> CorrectedCells:
-    """From the folder, where they are kept by trunk, image and labels; else from the files of the case."""
-    name = f"{trunk_digest(net.trunk)}-{one.key}-{seed}.safetensors"
+    """From the folder, where they are kept by all that decides which are drawn; else from the files of the case."""
+    head = hashlib.sha256(net.linear_head.numpy().tobytes()).hexdigest()[:12]
+    name = f"{trunk_digest(net.trunk)}-{head}-{one.key}-{one.seen_sha256[:16]}-{seed}.safetensors"
     if not (folder / name).is_file():
         scan = load_corrected(one, runner)
-        seen = np.asarray(nib.load(one.image.with_name(SEGMENTATION)).dataobj)
-        drawn = nib.load(one.labels)
-        changed = (np.asarray(drawn.dataobj) != seen).astype(np.uint8)
+        seen, drawn = nib.load(one.seen), nib.load(one.labels)
+        changed = (np.asarray(drawn.dataobj) != np.asarray(seen.dataobj)).astype(np.uint8)
         judged = near(on_conformed(changed, np.asarray(drawn.affine, np.float64), scan.conformed).astype(bool))
         both = parts(one.subject, scan, judged, net.linear_head, seed_of(seed, int(one.content_sha256[:8], 16)))
         unfinished = folder / f".{name}"

@@ -27,7 +27,7 @@ from triage.dicom.deid import load_or_create_key
 from triage.errors import TriageError
 from triage.ledger import Ledger, Split
 from triage.report.as_json import REPORT
-from triage.report.as_nifti import IMAGE
+from triage.report.as_nifti import IMAGE, SEGMENTATION
 from triage.review import ReaderVerdict, ReviewDesk, connect
 
 LEDGER = "splits.jsonl"
@@ -36,17 +36,20 @@ CORRECTIONS = "corrections"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corrected:
-    """One case with the labels that a reviewer gave it. subject: pseudonym of the patient. sha256: of the labels' file.
+    """One case with the labels that a reviewer gave it. subject: pseudonym of the patient.
 
-    image, labels: NIfTI files on the scanner's grid; the labels are class ids of `triage.anatomy`.
+    image, seen, labels: NIfTI files on the scanner's grid; `seen` are the labels that the model gave, `labels` those of
+    the reviewer, both class ids of `triage.anatomy`. content_sha256: of the input. seen_sha256, sha256: of their files.
     """
 
     pseudonym: str
     subject: str
     image: Path
+    seen: Path
     labels: Path
     content_sha256: str
     sha256: str
+    seen_sha256: str
 
     @property
     def key(self) -> str:
@@ -114,10 +117,12 @@ def _corrected(settings: Settings, left_out: Counter[str]) -> Iterator[Corrected
     for pseudonym, reading in sorted(last.items()):
         assert reading.correction is not None
         content, labels = reading.decision.content_sha256, folder / reading.correction.path
-        image = settings.out / pseudonym / IMAGE
+        image, seen = (settings.out / pseudonym / name for name in (IMAGE, SEGMENTATION))
         manifest = _read(settings.out / pseudonym / MANIFEST)
         subject = _read(settings.out / pseudonym / REPORT).get("case", {}).get("subject")
-        if manifest.get("content_sha256") != content or _sha256(image) != manifest.get("files", {}).get(IMAGE, ""):
+        sealed = manifest.get("files", {})
+        untouched = all(_sha256(path) == sealed.get(path.name, "") for path in (image, seen))
+        if manifest.get("content_sha256") != content or not untouched:
             left_out["whose image is not in the output folder as it was"] += 1
         elif _sha256(labels) != reading.correction.sha256:
             left_out["whose labels are not as they were kept"] += 1
@@ -128,9 +133,11 @@ def _corrected(settings: Settings, left_out: Counter[str]) -> Iterator[Corrected
                 pseudonym=pseudonym,
                 subject=subject,
                 image=image,
+                seen=seen,
                 labels=labels,
                 content_sha256=content,
                 sha256=reading.correction.sha256,
+                seen_sha256=sealed[SEGMENTATION],
             )
 
 

@@ -136,7 +136,7 @@ def read_stages(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _of_corrections(corrected: Sequence[Corrected]) -> dict[str, Any]:
-    digest = hashlib.sha256("".join(f"{c.content_sha256} {c.sha256} {c.subject}\n" for c in corrected).encode())
+    digest = hashlib.sha256("".join(f"{c.key} {c.seen_sha256} {c.subject}\n" for c in corrected).encode())
     return {"cases": [c.pseudonym for c in corrected], "sha256": digest.hexdigest()}
 
 
