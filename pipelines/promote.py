@@ -67,9 +67,9 @@ def promote(
     with locked(settings.state_folder / BUNDLES):
         before = history.live()
         standing = standing_bundle(settings, before)
-        wanted = identify(challenger)
-        if before is not None and before.bundle.digest == wanted.digest:
-            return NowLive(bundle=wanted, before=before.bundle, warning=agree(settings, history, registry))
+        identify(challenger)
+        if before is not None and substance(standing) == substance(challenger):
+            return NowLive(bundle=before.bundle, before=None, warning=agree(settings, history, registry))
         comparison = read_comparison(comparison_file(settings, standing, challenger))
         reason = _leave(comparison, because)
         section = promotion(comparison, because=because, run_id=run_id)
