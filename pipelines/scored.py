@@ -16,10 +16,10 @@ from models.bundle import METADATA, SUMS, Bundle
 from models.network import SUBVOXELS
 from models.predictive import augment
 from models.predictive.rule import softmax
-from pipelines.bench.page import kept
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import describe
 from pipelines.failure import Measured, measure
+from pipelines.kept import kept
 from pipelines.labelled import features_folder, kept_copy
 from pipelines.mixture import Damage, damaged
 from pipelines.run_case import case_seed

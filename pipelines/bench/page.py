@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.kept import finite, kept
 from pipelines.markdown import figure, table
 from pipelines.plots import COLOURS, bar_line, plot
 from pipelines.settings import SHIPPED_BUNDLE
@@ -45,7 +45,7 @@ def produce(bench: Bench, inputs: Inputs | None, folder: Path) -> Path:
     figures = folder / f"{bench.name}.json"
     if inputs is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        figures.write_text(json.dumps(_finite(bench.measure(inputs)), indent=1, allow_nan=False) + "\n")
+        figures.write_text(json.dumps(finite(bench.measure(inputs)), indent=1, allow_nan=False) + "\n")
     page = folder / f"{bench.name}.md"
     page.write_text(bench.write(json.loads(figures.read_text()), folder).rstrip() + "\n")
     return page
@@ -63,20 +63,3 @@ def run(benches: Sequence[Bench], arguments: Sequence[str] | None = None) -> Non
     inputs = None if args.rewrite else Inputs(data=args.data, cache=args.cache, bundle=args.bundle)
     for bench in benches:
         print(produce(bench, inputs, args.pages), flush=True)
-
-
-def kept(path: Path, make: Callable[[], Any]) -> Any:
-    """What was made before, from its JSON file; else it is made now and written there."""
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_finite(make()), allow_nan=False))
-    return json.loads(path.read_text())
-
-
-def _finite(value: Any) -> Any:
-    """The same figures with None for what is no number, which JSON cannot hold."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
