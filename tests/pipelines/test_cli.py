@@ -7,18 +7,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+import pipelines.replay
 import pipelines.run
 import pipelines.stress
 from pipelines.cli import main
+from pipelines.replay import Replay
 from pipelines.run_case import Tools
 from pipelines.settings import Settings
 from pipelines.stress import Rung, Step
-from tests.builders import a_case, a_refused_input
+from tests.builders import BUNDLE, a_case, a_refused_input
 from tests.dicom_builders import classic
 from tests.fakes import FakeEngine, fake_tools
 from tests.pipelines.rungs import a_rung
@@ -28,6 +33,7 @@ from triage.dicom.deid import Pseudonyms, load_or_create_key
 from triage.intake import take_inventory
 from triage.ports import Queue
 from triage.report import WRITERS
+from triage.review import History, open_queue
 
 ACCEPTED = Inventory(cases=(a_case("case-a"),), refused=(), skipped={})
 MIXED = Inventory(cases=(a_case("case-a"), a_case("case-b")), refused=(a_refused_input("case-r"),), skipped={"CT": 2})
@@ -156,7 +162,7 @@ def test_an_empty_queue_says_so(command: Command, capsys: pytest.CaptureFixture[
     assert "No case waits" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [("queue",), ("audit", "verify")])
+@pytest.mark.parametrize("arguments", [("queue",), ("audit", "verify"), ("audit", "decided", "--bundle", "f" * 8)])
 def test_without_a_queue_there_is_an_error_and_none_is_made(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
@@ -164,6 +170,55 @@ def test_without_a_queue_there_is_an_error_and_none_is_made(
 
     assert "no review queue" in capsys.readouterr().err
     assert not (tmp_path / "brain-triage-state").exists()
+
+
+def test_which_model_was_live_on_a_date_is_the_one_promoted_before_it(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("run", "inbox", "--quiet")
+    with closing(open_queue(f"sqlite:///{tmp_path / 'brain-triage-state' / 'review.db'}")) as queue:
+        clock = iter([datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)])
+        history = History(queue.engine, clock=lambda: next(clock))
+        history.go_live(BUNDLE, by="olga", because="The first.")
+        history.go_live(replace(BUNDLE, version="2.0.0", digest="f" * 64), by="olga", because="Better.")
+    said = []
+    for date in ("2026-02-28", "2026-05-31", "2026-06-01"):
+        command("audit", "live", "--at", date, "--json")
+        said.append(json.loads(capsys.readouterr().out)["live"])
+
+    assert [live and live["bundle"]["version"] for live in said] == [None, BUNDLE.version, "2.0.0"]
+    assert command("audit", "live", "--at", "2026-02-28") == 0
+    assert "No model was promoted" in capsys.readouterr().out
+
+
+def test_every_case_that_a_bundle_decided_is_listed(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    command("run", "inbox", "--quiet", inventory=MIXED)
+    command("audit", "decided", "--bundle", BUNDLE.digest[:8], "--json")
+    cases = json.loads(capsys.readouterr().out)["cases"]
+
+    assert {case["pseudonym"]: case["route"] for case in cases} == {
+        "case-a": "accepted",
+        "case-b": "accepted",
+        "case-r": "refused",
+    }
+    assert command("audit", "decided", "--bundle", BUNDLE.digest) == 0
+    assert "3 decided by" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("differs", "status"), [((), 0), (("score: 0.2 became 0.3",), 1)])
+def test_replay_ends_with_1_when_something_differs_and_names_it(
+    command: Command,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    differs: tuple[str, ...],
+    status: int,
+) -> None:
+    command("run", "inbox", "--quiet")
+    found = Replay(bundle_digest=BUNDLE.digest, compared=("segmentation.nii.gz",), differs=differs)
+    monkeypatch.setattr(pipelines.replay, "replay", lambda *_, **__: found)
+
+    assert command("replay", "case-a", "inbox") == status
+    assert (differs[0] if differs else "Identical") in capsys.readouterr().out
 
 
 # locate
