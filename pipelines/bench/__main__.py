@@ -13,6 +13,7 @@ from pipelines.bench import (
     predictive,
     prior,
     promise,
+    queue,
     segmentation,
     stress,
 )
@@ -32,6 +33,7 @@ BENCHES: tuple[Bench, ...] = (
     stress.BENCH,
     explain.BENCH,
     capacity.BENCH,
+    queue.BENCH,
     monitor.BENCH,
 )
 """In the order in which they are made. A new page is a module with a BENCH, and a row here."""
