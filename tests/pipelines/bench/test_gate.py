@@ -10,7 +10,7 @@ from pipelines.bench.gate_page import caught, caught_at, losses, values
 from pipelines.bench.page import produce
 from pipelines.mixture import draw
 from pipelines.scored import Item
-from tests.pipelines.test_calibrate import a_scan, scored
+from tests.pipelines.scored_cases import a_scan, scored
 from tests.triage.gate.scenes import a_gate
 from triage.findings import NOT_ASSESSABLE
 
