@@ -41,8 +41,8 @@ alarm, over {delay_runs} sites each; the last column counts, for the median site
   settings buys speed with reading time: it is the one thing that does.
 
 On the same blind reviews at the same level, with a failure rate that goes from {few:.0%} to 50 %, the alarm comes after
-{ours:.0f} reviews (median of {mapie_runs}); that of MAPIE's `RiskMonitoring`, an empirical Bernstein bound (Podkopaev
-and Ramdas 2022), after {mapie}.
+{ours:.0f} reviews, the median of {mapie_runs} runs; that of MAPIE's `RiskMonitoring`, an empirical Bernstein bound
+(Podkopaev and Ramdas 2022), after {mapie}.
 
 What is assumed: whether a drawn case has been read yet does not depend on whether it failed. A reader's "correct"
 counts as a failure, however small the correction was, so the monitor errs towards alarms.
@@ -90,7 +90,7 @@ def quantile(delays: Sequence[int | None], q: float) -> float:
 
 def draw(results: Results, path: Path) -> None:
     """Left: evidence of single sites. Right: share of sites that gave an alarm by then."""
-    with plot(path, columns=2, inches=(9.0, 3.6)) as (left, right):
+    with plot(path, columns=2, inches=(9.0, 4.0)) as (left, right):
         scanner = results["delays"][-1]
         for evidence in scanner["paths"]:
             left.semilogy(np.arange(len(evidence)) - 199, evidence, color=COLOURS[0], alpha=0.7, linewidth=1.1)
@@ -102,11 +102,12 @@ def draw(results: Results, path: Path) -> None:
         for colour, one in zip(COLOURS, results["delays"], strict=False):
             known = sorted(delay for delay in one["tightened"] if delay is not None)
             share = np.arange(1, len(known) + 1) / len(one["tightened"])
-            right.step([1, *known], [0, *share], where="post", color=colour, label=one["name"])
+            right.step([5, *known], [0, *share], where="post", color=colour, label=one["name"])
         right.set(
             xscale="log", ylim=(0, 1.02), xlabel="cases since the change", title="Share of sites with a tightened gate"
         )
-        right.legend(fontsize=7.5, loc="upper left")
+        right.set_xlim(5, None)
+        right.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def _cases(value: float) -> str:
