@@ -145,30 +145,39 @@ def differences(
     """Every measure over all cases and over every subgroup of two or more of them that is not all of them."""
     theirs = {one.case: one for one in challenger}
     pairs = [(one, theirs[one.case]) for one in live]
-    yield from _of_group(ALL, pairs, bootstraps)
+    groups = {ALL: pairs}
     for kind, name in sorted({item for one in live for item in one.groups.items()}):
         members = [pair for pair in pairs if pair[0].groups.get(kind) == name]
         if 1 < len(members) < len(pairs):
-            yield from _of_group(f"{kind}: {name}", members, bootstraps)
+            groups[f"{kind}: {name}"] = members
+    for group, members in groups.items():
+        for measure in MEASURES:
+            found = difference(group, measure, members, bootstraps=bootstraps)
+            if found is not None:
+                yield found
 
 
-def _of_group(group: str, pairs: Sequence[tuple[Examined, Examined]], bootstraps: int) -> Iterator[Difference]:
-    for name, measure in MEASURES.items():
-        found = _by_subject(pairs, measure)
-        if found:
-            imagined = [(np.array([one]), np.array([other])) for one, other in measure.imagined]
-            low, high = subject_interval([*found, *imagined], lambda drawn, m=measure: _gain(drawn, m), n=bootstraps)  # type: ignore[misc]
-            live, challenger = (measure.figure(np.concatenate(side)) for side in zip(*found, strict=True))
-            yield Difference(
-                group=group,
-                measure=name,
-                subjects=len(found),
-                live=live,
-                challenger=challenger,
-                gain=measure.sign * (challenger - live),
-                low=low,
-                high=high,
-            )
+def difference(
+    group: str, name: str, pairs: Sequence[tuple[Examined, Examined]], *, bootstraps: int = BOOTSTRAPS
+) -> Difference | None:
+    """One measure over pairs of (live, challenger) of the same case; None when no case has a part in it."""
+    measure = MEASURES[name]
+    found = _by_subject(pairs, measure)
+    if not found:
+        return None
+    imagined = [(np.array([one]), np.array([other])) for one, other in measure.imagined]
+    low, high = subject_interval([*found, *imagined], lambda drawn: _gain(drawn, measure), n=bootstraps)
+    live, challenger = (measure.figure(np.concatenate(side)) for side in zip(*found, strict=True))
+    return Difference(
+        group=group,
+        measure=name,
+        subjects=len(found),
+        live=live,
+        challenger=challenger,
+        gain=measure.sign * (challenger - live),
+        low=low,
+        high=high,
+    )
 
 
 def _by_subject(pairs: Sequence[tuple[Examined, Examined]], measure: Measure) -> list[tuple[Floats, Floats]]:

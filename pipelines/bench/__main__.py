@@ -1,7 +1,10 @@
 """Every page: `make bench`, or `python -m pipelines.bench`. One page alone: `python -m pipelines.bench.<name>`."""
 
 from pipelines.bench import (
+    active,
+    anytime,
     capacity,
+    challenge,
     classification,
     cost,
     doubt,
@@ -30,11 +33,14 @@ BENCHES: tuple[Bench, ...] = (
     prior.BENCH,
     promise.BENCH,
     gate.BENCH,
+    anytime.BENCH,
     stress.BENCH,
     explain.BENCH,
     capacity.BENCH,
     queue.BENCH,
     monitor.BENCH,
+    active.BENCH,
+    challenge.BENCH,
 )
 """In the order in which they are made. A new page is a module with a BENCH, and a row here."""
 
