@@ -170,7 +170,8 @@ def group_table(groups: Sequence[Mapping[str, Any]]) -> str:
 def _level(level: Level, unit: float) -> dict[str, Any]:
     """Its limits in the unit of the gate's score."""
     limit = None if level.score_limit is None else level.score_limit / unit
-    return asdict(level) | {"first_limit": level.first_limit / unit, "score_limit": limit}
+    own = {"delta": round(level.delta, 6), "first_limit": level.first_limit / unit, "score_limit": limit}
+    return asdict(level) | own
 
 
 def _point(found: Calibration, limit: float, accepted: int, failures: int) -> dict[str, Any]:

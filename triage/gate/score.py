@@ -68,7 +68,9 @@ def fit_weights(parts: Floats, failed: Mask, ridge: float) -> Floats:
         return float(value), np.append(x.T @ slope + 2 * ridge * away, slope.sum())
 
     start = np.append(np.full(n, 0.1), 0.0)
-    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * n + [(None, None)])
+    bounds = [(0.0, None)] * n + [(None, None)]
+    # TNC calls no BLAS, whose threads would wait for one another in each of many tiny steps.
+    found = optimize.minimize(loss, start, jac=True, method="TNC", bounds=bounds, options={"maxfun": 1000})
     weights = np.maximum(found.x[:n], 1e-9)
     weights = np.maximum(weights / weights.mean(), LEAST_SHARE)
     return np.asarray(weights / weights.mean())
