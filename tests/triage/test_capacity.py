@@ -107,7 +107,7 @@ def test_the_mean_over_all_arrivals_is_that_of_first_come_first_served():
 
 
 def test_bands_of_a_queue_ordered_by_doubt_wait_as_classes_do():
-    runs = [simulated_waits(HOURLY, TEAM, cases=6000, seed=seed) for seed in range(8)]
+    runs = [simulated_waits(HOURLY, TEAM, cases=4000, seed=seed) for seed in range(6)]
 
     means, errors = np.mean(runs, axis=0), np.std(runs, axis=0, ddof=1) / math.sqrt(len(runs))
 
