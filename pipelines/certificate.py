@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle import METADATA, seal, write_metadata
-from pipelines.calibrate import Calibration, Judged
+from pipelines.calibrate import Calibration
 from pipelines.failure import DICE, LESION_MM, VOLUME, Habit, Habits
+from pipelines.judged import Judged
 from pipelines.markdown import table
 from pipelines.mixture import in_words as mixture_in_words
 from pipelines.population import UNKNOWN

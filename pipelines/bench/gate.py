@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from pipelines.bench.gate_page import Row, write
 from pipelines.bench.page import Bench, Inputs, Results, run
-from pipelines.calibrate import why
 from pipelines.certificate import read_habits
 from pipelines.engine import load_engine
+from pipelines.judged import why
 from pipelines.mixture import draw, in_words
 from pipelines.population import groups_of
 from pipelines.scans import read_scans

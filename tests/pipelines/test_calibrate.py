@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.calibrate import LEDGER_SPLITS, Calibration, calibrate, candidates, certified, fit, shares, why
+from pipelines.calibrate import LEDGER_SPLITS, Calibration, calibrate, candidates, certified, shares
 from pipelines.scored import Scored
 from tests.pipelines.scored_cases import scored_cases
 from triage.errors import TriageError
-from triage.findings import NOT_ASSESSABLE
 from triage.gate.certify import upper_bound
 from triage.gate.signals import SIGNALS
 from triage.ledger import Ledger, Split
@@ -48,30 +47,6 @@ def test_where_every_level_is_refused_whatever_holds_may_be_promised_instead() -
     assert held is few.certified
     assert held.risk == math.ceil(100 * upper_bound(held.failures, held.accepted, 0.05)) / 100
     assert few.unit == refused.first_limit
-
-
-@pytest.mark.parametrize(
-    "change", [{"like": NOT_ASSESSABLE.key}, {"refused": "COVERAGE", "measured": None, "signals": {}}]
-)
-def test_what_the_gate_never_accepts_has_no_score_that_would(
-    change, calibration_cases, calibration: Calibration
-) -> None:
-    judged = calibration.score.judge([replace(calibration_cases["clean"][0], **change)])
-
-    assert judged.score[0] == math.inf
-
-
-def test_a_scan_that_was_refused_failed(calibration_cases: dict[str, list[Scored]]) -> None:
-    refused = replace(calibration_cases["clean"][0], refused="COVERAGE", measured=None, signals={})
-
-    assert why(refused, {}) == ("COVERAGE",)
-
-
-def test_a_tune_split_without_good_scans_is_an_error() -> None:
-    bad = [replace(case, measured=None, refused="COVERAGE") for case in scored_cases()["clean"]]
-
-    with pytest.raises(TriageError, match="Fewer than two scans"):
-        fit(bad, [])
 
 
 def test_the_tune_split_weighs_as_the_mixture(calibration_cases: dict[str, list[Scored]]) -> None:
