@@ -50,6 +50,8 @@ BOOTSTRAPS = 200
 SPREAD_CELLS = 512
 REFERENCE = "hmc"
 BASELINE = "point"
+AS_FITTED: Mapping[str, float] = {}
+"""No posterior is divided by a temperature."""
 COLUMNS: Mapping[str, str] = {
     "dice": "Dice",
     "nll": "NLL",
@@ -82,19 +84,23 @@ def compare_posteriors(
     clean: Iterable[Labelled],
     damaged: Iterable[Labelled],
     cache: Path,
+    *,
+    temperatures: Mapping[str, float] = AS_FITTED,
 ) -> dict[str, dict[str, Any]]:
     """A row a posterior: `summary`, cost, distance from the reference, structures, gains over the point estimate.
 
-    clean: labelled scans. damaged: damaged copies of such. cache: a folder for what is graded.
+    clean: labelled scans. damaged: damaged copies of such. cache: a folder for what is graded. temperatures: by which
+    the posteriors of these names are divided, see `models.predictive.rule`.
     """
     scans = iter(clean)
     first = next(scans)
-    well = grades_of(posteriors, engine, itertools.chain([first], scans), cache)
-    worse = grades_of(posteriors, engine, damaged, cache)
-    ratios, widths = costs(posteriors, engine, first), spreads(posteriors, engine, first)
+    well = grades_of(posteriors, engine, itertools.chain([first], scans), cache, temperatures=temperatures)
+    worse = grades_of(posteriors, engine, damaged, cache, temperatures=temperatures)
+    ratios = costs(posteriors, engine, first)
+    widths = spreads({name: one for name, one in posteriors.items() if name not in temperatures}, engine, first)
     return {
         name: summary(well[name], worse[name])
-        | widths[name]
+        | widths.get(name, {})
         | {"cost": ratios[name], "structures": per_structure(well[name])}
         | {"gains": gains(well[name], well.get(BASELINE, well[name]))}
         for name in posteriors
@@ -102,19 +108,27 @@ def compare_posteriors(
 
 
 def grades_of(
-    posteriors: Mapping[str, HeadPosterior], engine: BundleEngine, cases: Iterable[Labelled], cache: Path
+    posteriors: Mapping[str, HeadPosterior],
+    engine: BundleEngine,
+    cases: Iterable[Labelled],
+    cache: Path,
+    *,
+    temperatures: Mapping[str, float] = AS_FITTED,
 ) -> dict[str, list[Grades]]:
     """Every posterior on every labelled case; what was graded before, with the same states, is read from the cache."""
     found: dict[str, list[Grades]] = {name: [] for name in posteriors}
     origin = segmenter_digest(engine)
-    kept = {name: cache / "grades" / f"{name}-{_join(origin, _digest(one))}" for name, one in posteriors.items()}
+    divided = {name: temperatures.get(name, 1.0) for name in posteriors}
+    digests = {name: _join(origin, _digest(one), repr(divided[name])) for name, one in posteriors.items()}
+    kept = {name: cache / "grades" / f"{name}-{digest}" for name, digest in digests.items()}
     for one in cases:
         files = {name: folder / f"{copy_name(one.scan, one.damage)}.npz" for name, folder in kept.items()}
         missing = [name for name, file in files.items() if not file.is_file()]
         if missing:
             case = sampled_case(one, engine)
             for name in missing:
-                write_grades(files[name], grade(case, predictive(case, heads(posteriors[name]))))
+                p = predictive(case, heads(posteriors[name]), temperature=divided[name])
+                write_grades(files[name], grade(case, p))
         for name, file in files.items():
             found[name].append(read_grades(file))
     return found

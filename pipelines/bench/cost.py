@@ -1,7 +1,4 @@
-"""What a case costs on this machine, side by side.
-
-Times on a shared machine are noisy, so what counts are the ratios: each pair is measured in turns in this one run.
-"""
+"""What a case costs on this machine, from its folder of DICOM to its report."""
 
 import os
 import resource
@@ -16,11 +13,9 @@ from typing import Any
 
 import torch
 
-from models.network import SUBVOXELS
-from models.predictive import augment, predict
 from models.runtime import openvino_runner, torch_runner
 from pipelines.bench.page import Bench, Inputs, Results, run, table
-from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine, load_engine
+from pipelines.engine import BundleEngine, load_engine
 from pipelines.preprocess import conform
 from pipelines.run import find_cases
 from pipelines.run_case import Tools, run_case
@@ -36,11 +31,12 @@ from triage.review import open_queue
 REPEATS = 3
 PAGE = """# What a case costs
 
-{machine}. One embedded sample case, classic DICOM, 1 mm, from its folder to its report; indented: parts of predict.
-Times on a shared machine are noisy; each pair below was measured in turns, so its ratio is not.
+{machine}; {bundle}. One embedded sample case, classic DICOM, 1 mm, from its folder to its report;
+indented: parts of predict. Times on a shared machine are noisy.
 
 {stages}
-{pairs}
+The trunk, measured in turns: {trunk}. What samples cost: [the page of the predictive](predictive.md).
+
 `python -m pipelines.bench.cost`
 """
 
@@ -77,22 +73,11 @@ def bench_case(inbox: Path, place: Path, engine: BundleEngine) -> dict[str, Any]
     }
 
 
-def bench_pairs(engine: BundleEngine, volume: Volume) -> dict[str, tuple[float, ...]]:
-    """The two ratios of the design's budget, each pair measured in turns: seconds of the first and the second."""
-    conformed = conform(volume)
-    image = torch.from_numpy(conformed.image)
+def bench_trunk(engine: BundleEngine, volume: Volume) -> tuple[float, ...]:
+    """Seconds of the trunk in eager torch and in OpenVINO, in turns."""
+    image = torch.from_numpy(conform(volume).image)
     reference, fast = torch_runner(engine.model.trunk), openvino_runner(engine.model.trunk)
-    ratio = torch.ones(len(engine.model.classes) - 1, image.numel() // SUBVOXELS)
-    mean = engine.model.posterior.mean
-    many = engine.model.posterior.sample(SAMPLES, seed=0)
-    return {
-        "trunk": in_turns(lambda: reference(image), lambda: fast(image), repeats=REPEATS),
-        "samples": in_turns(
-            lambda: predict(augment(fast(image)), mean, many, ratio, BRAIN_CLASSES),
-            lambda: predict(augment(fast(image)), mean, many[:0], ratio, BRAIN_CLASSES),
-            repeats=REPEATS,
-        ),
-    }
+    return in_turns(lambda: reference(image), lambda: fast(image), repeats=REPEATS)
 
 
 def measure(inputs: Inputs) -> Results:
@@ -103,9 +88,10 @@ def measure(inputs: Inputs) -> Results:
         engine = load_engine(inputs.bundle)
         case = bench_case(inbox, place, engine)
         (found,) = find_cases(inbox, Settings(out=place / "out")).cases
-        pairs = bench_pairs(engine, read_volume(found.structural))
+        trunk = bench_trunk(engine, read_volume(found.structural))
     return case | {
-        "pairs_s": pairs,
+        "bundle": f"{engine.bundle.name} {engine.bundle.version}",
+        "trunk_s": trunk,
         "import_s": process_seconds(["-c", "import triage"]),
         "help_s": process_seconds(["-m", "triage", "--help"]),
         "bundle_mb": sum(p.stat().st_size for p in inputs.bundle.rglob("*") if p.is_file()) / 1e6,
@@ -115,7 +101,7 @@ def measure(inputs: Inputs) -> Results:
 
 def write(results: Results, folder: Path) -> str:
     """The page."""
-    stages, pairs = results["stages_s"], results["pairs_s"]
+    stages = results["stages_s"]
     total = sum(took for stage, took in stages.items() if not stage.startswith(" "))
     rows = [[stage.replace("  ", "&nbsp;&nbsp;"), f"{took:.2f} s", ""] for stage, took in stages.items()]
     rows += [
@@ -125,21 +111,12 @@ def write(results: Results, folder: Path) -> str:
         ["`brain-triage --help`", f"{results['help_s']:.2f} s", against(results["help_s"], 0.5, "s")],
         ["bundle", f"{results['bundle_mb']:.1f} MB", against(results["bundle_mb"], 36, "MB")],
     ]
-    (eager, fast), (many, one) = pairs["trunk"], pairs["samples"]
-    ratios = [
-        ["trunk: eager torch / OpenVINO", f"{eager:.2f} s", f"{fast:.2f} s", f"{eager / fast:.2f}", ""],
-        [
-            f"{SAMPLES} samples / one pass",
-            f"{many:.2f} s",
-            f"{one:.2f} s",
-            f"{many / one:.2f}",
-            against(many / one, 1.3),
-        ],
-    ]
+    eager, fast = results["trunk_s"]
     return PAGE.format(
         machine=results["machine"],
         stages=table(["stage", "median", "budget"], rows),
-        pairs=table(["pair, in turns", "first", "second", "ratio", "budget"], ratios),
+        bundle=results["bundle"],
+        trunk=f"in eager torch {eager:.2f} s, in OpenVINO {fast:.2f} s: a ratio of {eager / fast:.2f}",
     )
 
 

@@ -6,6 +6,7 @@ CACHE holds cells.safetensors (`pipelines.draw_cells`) and members/{on,anew}_<se
 trained weights or anew from random ones (`pipelines.fit_last_block`).
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from models.posteriors.point import PointPosterior
 from models.predictive import Predictive, augment, predict
 from models.runtime import make_runner, openvino_runner
 from pipelines.bench.last_block_page import write
-from pipelines.bench.page import Bench, Inputs, Results, run
+from pipelines.bench.page import Bench, Inputs, Results, kept, run
 from pipelines.degrade import DEGRADATIONS
 from pipelines.draw_cells import CELLS
 from pipelines.engine import BRAIN_CLASSES, SAMPLES
@@ -49,11 +50,12 @@ DAMAGE, LEVEL = ("noise", "thick_slices", "contrast_inversion"), 4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Models:
-    """posterior: as shipped. members: name to network; heads: name to head (8 C, F + 1), the network's own first.
+    """bundle: its name and version. posterior: as shipped. members: name to network; heads: name to head (8 C, F + 1).
 
-    All heads are divided by the bundle's temperature.
+    The network's own come first; all heads are divided by the bundle's temperature.
     """
 
+    bundle: str
     network: SegmentationNet
     posterior: HeadPosterior
     members: Mapping[str, SegmentationNet]
@@ -63,6 +65,12 @@ class Models:
     def ensemble(self) -> list[str]:
         """The network, and the members that went on from its weights."""
         return ["network", *(name for name in self.members if name.startswith("on"))]
+
+    @property
+    def digest(self) -> str:
+        """Of the heads, which differ wherever networks do."""
+        known = [head.numpy().tobytes() for head in (*self.heads.values(), self.posterior.mean)]
+        return hashlib.sha256(b"".join(known)).hexdigest()[:12]
 
 
 def load_models(inputs: Inputs) -> Models:
@@ -75,7 +83,13 @@ def load_models(inputs: Inputs) -> Models:
         member = SegmentationNet(N_CLASSES).eval().requires_grad_(False)
         member.load_state_dict(network.state_dict() | load_file(path))
         members[path.stem], heads[path.stem] = member, member.linear_head / temperature
-    return Models(network=network, posterior=bundle.posterior, members=members, heads=heads)
+    return Models(
+        bundle=f"{bundle.name} {bundle.version}",
+        network=network,
+        posterior=bundle.posterior,
+        members=members,
+        heads=heads,
+    )
 
 
 def measure_gates(models: Models, inputs: Inputs) -> list[dict[str, Any]]:
@@ -189,7 +203,10 @@ def measure(inputs: Inputs) -> Results:
     """All figures of the page."""
     models = load_models(inputs)
     work = {"network": flops(models.network), "before_last_block": flops(BeforeLastBlock(models.network.trunk))}
-    return {"gates": measure_gates(models, inputs), "work": work, **measure_members(models, inputs)}
+    folder = inputs.cache / "last_block_page" / models.digest
+    gates = kept(folder / "gates.json", lambda: measure_gates(models, inputs))
+    members = kept(folder / "members.json", lambda: measure_members(models, inputs))
+    return {"bundle": models.bundle, "gates": gates, "work": work, **members}
 
 
 BENCH = Bench(name="last_block", measure=measure, write=write)

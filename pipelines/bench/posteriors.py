@@ -1,15 +1,26 @@
 """All posteriors of the head side by side on the test split: quality, calibration, selective risk, cost, distance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.posteriors import HeadPosterior
 from pipelines.bench.doubt_cases import KINDS, SCANS
 from pipelines.bench.page import Bench, Inputs, Results, figure, plot, run, table
-from pipelines.engine import load_engine
+from pipelines.bench.tempered import fit_temperature, tempered
+from pipelines.compare import sampled_case
+from pipelines.engine import BundleEngine, load_engine
 from pipelines.labelled import damaged, features_folder, labelled
-from pipelines.posterior_table import BASELINE, REFERENCE, as_table, compare_posteriors, read_posteriors
-from pipelines.scans import read_scans
+from pipelines.posterior_table import (
+    BASELINE,
+    REFERENCE,
+    as_table,
+    compare_posteriors,
+    gains,
+    grades_of,
+    read_posteriors,
+)
+from pipelines.scans import Scan, read_scans
 
 LEVELS = (2, 4)
 SILVER = 10
@@ -22,19 +33,59 @@ GAINS: Mapping[str, str] = {
 LOWER_IS_BETTER = {"nll", "ece_band"}
 
 
+TEMPERED = ("point", "subject_bootstrap", "mc_dropout")
+"""Given a temperature of their own as well, as a bundle's posterior has one."""
+DEFAULT, RIVAL = ("subject_bootstrap", "mc_dropout")
+TUNE_CELLS = 2048
+
+
 def measure(inputs: Inputs) -> Results:
     """Clean scans of the test split, and damaged copies of those that the page of doubt damages."""
     engine = load_engine(inputs.bundle)
     scans = [scan for scan in read_scans(inputs.cases, ["test"]) if scan.labels is not None]
     manual, silver = ([scan for scan in scans if scan.manual is kind] for kind in (True, False))
     features = features_folder(inputs.cache, engine.model.trunk)
-    clean = labelled([*manual, *silver[:SILVER]], engine.runner, features)
+    clean = [*manual, *silver[:SILVER]]
     harmed = [scan for scan in scans if scan.name in SCANS]
     kept = features_folder(inputs.cache / "doubt", engine.model.trunk)
     worse = damaged(harmed, KINDS, engine.runner, kept, LEVELS)
-    rows = compare_posteriors(read_posteriors(inputs.cache / "posteriors"), engine, clean, worse, inputs.cache)
-    counts = {"manual": len(manual), "silver": SILVER, "damaged": len(harmed)}
-    return {"bundle": f"{engine.bundle.name} {engine.bundle.version}", "rows": rows} | counts
+    fitted = read_posteriors(inputs.cache / "posteriors")
+    own = own_temperatures(inputs, engine, fitted)
+    every = fitted | {with_temperature(name): one for name, one in tempered(fitted, own).items()}
+    temperatures = {with_temperature(name): t for name, t in own.items()}
+    rows = compare_posteriors(
+        every, engine, labelled(clean, engine.runner, features), worse, inputs.cache, temperatures
+    )
+
+    def rivals(some: Sequence[Scan]) -> dict[str, list[float]]:
+        pair = {name: every[name] for name in map(with_temperature, (RIVAL, DEFAULT))}
+        graded = grades_of(
+            pair, engine, labelled(some, engine.runner, features), inputs.cache, temperatures=temperatures
+        )
+        return gains(*graded.values())
+
+    return {
+        "bundle": f"{engine.bundle.name} {engine.bundle.version}",
+        "rows": rows,
+        "temperatures": own,
+        "rivals": {"manual": rivals(manual), "automatic": rivals(silver[:SILVER]), "both": rivals(clean)},
+        "manual": len(manual),
+        "silver": SILVER,
+        "damaged": len(harmed),
+    }
+
+
+def own_temperatures(inputs: Inputs, engine: BundleEngine, posteriors: Mapping[str, HeadPosterior]) -> dict[str, float]:
+    """Of each of TEMPERED, fitted on the manually labelled scans of the tune split."""
+    tune = [scan for scan in read_scans(inputs.cases, ["tune"]) if scan.manual]
+    features = features_folder(inputs.cache, engine.model.trunk)
+    cases = [sampled_case(one, engine, cells=TUNE_CELLS) for one in labelled(tune, engine.runner, features)]
+    return {name: fit_temperature(posteriors[name], cases) for name in TEMPERED}
+
+
+def with_temperature(name: str) -> str:
+    """The row of a posterior that has a temperature of its own."""
+    return f"{name} + temperature"
 
 
 def write(results: Results, folder: Path) -> str:
@@ -50,9 +101,18 @@ def write(results: Results, folder: Path) -> str:
         structures=table(["Dice / ECE in the band", *_structure_names(rows)], structures),
         told=told(rows),
         gains=table(["against the point estimate", *GAINS.values()], _gain_rows(rows)),
+        tempered=tempered_section(results) if "rivals" in results else "",
         reference=REFERENCE,
         **{key: results[key] for key in ("bundle", "manual", "silver", "damaged")},
     )
+
+
+def tempered_section(results: Results) -> str:
+    """Two posteriors on equal terms."""
+    rivals = [[name, *(_interval(found[key]) for key in GAINS)] for name, found in results["rivals"].items()]
+    own = [f"{figure(t, 2)} for `{name}`" for name, t in results["temperatures"].items()]
+    header = [f"`{RIVAL}` against `{DEFAULT}`, labels", *GAINS.values()]
+    return TEMPERED_SECTION.format(temperatures=", ".join(own), rivals=table(header, rivals))
 
 
 def told(rows: Mapping[str, Any]) -> str:
@@ -102,6 +162,14 @@ def _structure_names(rows: Mapping[str, Any]) -> list[str]:
     return [key.replace("_", " ") for key in next(iter(rows.values()))["structures"]]
 
 
+TEMPERED_SECTION = """## With a temperature of their own
+
+A temperature is worth more than what sets most posteriors apart, so a fair comparison gives one to each: fitted on the
+two manually labelled tune scans by least NLL through the same prior, for healthy tissue alone, as the bundle's is.
+{temperatures}. The two that may be the default, each with its own, over the same test scans:
+
+{rivals}
+"""
 PAGE = """# Posteriors of the head, side by side
 
 Model: {bundle}. Every posterior was fitted on the same cells of synthetic images, over the features of
@@ -129,7 +197,7 @@ Differences over the same scans, with 95 % intervals over scans drawn again. {to
 
 ![Differences from the point estimate](posteriors-gains.png)
 
-## Structures
+{tempered}## Structures
 
 {structures}
 `python -m pipelines.bench.posteriors`; the same table on other scans: `brain-triage evaluate --posteriors FOLDER`.

@@ -16,14 +16,16 @@ from models.posteriors import HeadPosterior
 from models.posteriors.gaussian import GaussianPosterior
 from models.predictive import HELD, POINTS, Predictive, augment, fused, predict, with_moments
 from models.predictive.rule import shifted
+from pipelines.bench.image_affine import mni_t1
 from pipelines.bench.page import COLOURS, Bench, Inputs, Results, plot, run, table
 from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine, load_engine
-from pipelines.labelled import features_folder, labelled
-from pipelines.scans import read_scans
+from pipelines.labelled import Labelled, features_folder, label, labelled
+from pipelines.scans import Scan, read_scans
 from pipelines.turns import cpu_seconds
+from triage.case import Volume
 
 CASE = "malf_1000"
-"""A scan of the tune split."""
+"""A scan of the tune split; without the data the MNI152 template, which comes with the nilearn wheel."""
 ROUNDS = 3
 CELLS = 200
 REFERENCE = 20_000
@@ -37,8 +39,8 @@ VARIANTS: Mapping[str, dict[str, float]] = {
 }
 PAGE = """# The predictive: many models in little time
 
-{machine}. One real scan of the tune split (`{case}`, {cells:,} cells of 2 mm), the bundle's posterior
-({law}); quasi-random ways take it as a Gaussian, its own or the one with the moments of the {samples} heads.
+{machine}. {case}, {cells:,} cells of 2 mm; the posterior of {bundle}
+({law}). Quasi-random ways take it as a Gaussian, its own or the one with the moments of the {samples} heads.
 
 ## Cost over one deterministic pass
 
@@ -70,38 +72,50 @@ of the entropy is measured on the surveyed cells and added.
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Image:
-    """features: (F + 1, N). ratio: (H, N)."""
+    """features: (F + 1, N). ratio: (H, N). temperature: of the heads, see `models.predictive.rule`."""
 
     features: Tensor
     ratio: Tensor
+    temperature: float
 
 
 def measure(inputs: Inputs) -> Results:
     """Cost on a whole scan, error on some of its cells."""
     engine = load_engine(inputs.bundle)
     posterior = engine.model.posterior
-    image, network = real_image(inputs, engine)
+    one = case_of(inputs, engine)
+    image = image_of(one, engine)
+    voxels = torch.from_numpy(one.conformed.image)
     heads = posterior.sample(SAMPLES, seed=0)
     law = posterior if isinstance(posterior, GaussianPosterior) else with_moments(posterior.mean, heads)
     some = brain_cells(image, posterior.mean)
     return {
+        "bundle": f"{engine.bundle.name} {engine.bundle.version}",
         "machine": f"{os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads",
+        "case": one.scan.name,
         "law": type(posterior).__name__,
         "cells": image.features.shape[1],
-        "cost_s": costs(image, law, heads, network),
+        "cost_s": costs(image, law, heads, lambda: engine.runner(voxels)),
         "errors": errors(some, law, posterior),
     }
 
 
-def real_image(inputs: Inputs, engine: BundleEngine) -> tuple[Image, Any]:
-    """The scan's features with the prior at its pose, and a function that runs the network on it."""
+def case_of(inputs: Inputs, engine: BundleEngine) -> Labelled:
+    """A real scan, or the template where there is none."""
+    if not inputs.cases.is_file():
+        array, affine = mni_t1()
+        template = Scan(name="MNI152 template", split="none", finding="", t1=Path(), labels=None, manual=False)
+        return label(template, Volume(array=array, affine=affine), engine.runner)
     (scan,) = (scan for scan in read_scans(inputs.cases, ["tune"]) if scan.name == CASE)
-    (one,) = labelled([scan], engine.runner, features_folder(inputs.cache, engine.model.trunk))
+    return next(labelled([scan], engine.runner, features_folder(inputs.cache, engine.model.trunk)))
+
+
+def image_of(one: Labelled, engine: BundleEngine) -> Image:
+    """Its features with the prior at its pose."""
     pose, coarse, affine = engine.locate(one.features, one.conformed)
     i, j, k = one.features.shape[1:]
     ratio = engine.anatomy(coarse, affine, pose, (i, j, k), one.conformed).ratio
-    voxels = torch.from_numpy(one.conformed.image)
-    return Image(features=augment(one.features), ratio=ratio), lambda: engine.runner(voxels)
+    return Image(features=augment(one.features), ratio=ratio, temperature=engine.model.temperature)
 
 
 def brain_cells(image: Image, head: Tensor) -> Image:
@@ -109,14 +123,16 @@ def brain_cells(image: Image, head: Tensor) -> Image:
     chosen = torch.randperm(image.features.shape[1], generator=torch.Generator().manual_seed(0))[: 40 * CELLS]
     p = torch.softmax((head @ image.features[:, chosen]).view(len(BRAIN_CLASSES), SUBVOXELS, -1), dim=0)
     inside = chosen[p[BRAIN_CLASSES].sum(dim=0).amax(dim=0) > 0.5][:CELLS]
-    return Image(features=image.features[:, inside].contiguous(), ratio=image.ratio[:, inside].contiguous())
+    features, ratio = (whole[:, inside].contiguous() for whole in (image.features, image.ratio))
+    return Image(features=features, ratio=ratio, temperature=image.temperature)
 
 
 def costs(image: Image, law: GaussianPosterior, heads: Tensor, network: Any) -> dict[str, float]:
     """CPU seconds of each piece, medians of rounds in turns."""
 
     def maps(samples: Tensor, **options: Any) -> Predictive:
-        return predict(image.features, law.mean, samples, image.ratio, BRAIN_CLASSES, **options)
+        t = image.temperature
+        return predict(image.features, law.mean, samples, image.ratio, BRAIN_CLASSES, temperature=t, **options)
 
     pieces = {"trunk": network, "mean head": lambda: maps(heads[:0]), "heads": lambda: maps(heads)}
     pieces |= {name: _bound(maps, heads, law, options) for name, options in VARIANTS.items()}
@@ -137,7 +153,8 @@ def errors(image: Image, law: GaussianPosterior, posterior: HeadPosterior) -> li
             rows.append({"way": "plain", "n": n} | _against(maps, truth))
     ways: dict[str, dict[str, Any]] = {"heads": {}}
     ways |= {name: {"law": law, **options} for name, options in VARIANTS.items()}
-    for name, options in ways.items():
+    for name, way in ways.items():
+        options = way | {"temperature": image.temperature}
         for seed in range(REPLICATES):
             drawn = posterior.sample(SAMPLES, seed=seed)
             found = predict(image.features, law.mean, drawn, image.ratio, BRAIN_CLASSES, **options, seed=seed)
@@ -155,7 +172,7 @@ def plain(image: Image, law: GaussianPosterior, counts: Any, *, seed: int) -> It
         while done < n:
             drawn = random_heads(law, min(BATCH, n - done), generator)
             logits = (drawn @ image.features).view(len(drawn), *total.shape).transpose(0, 1)
-            p, h = fused(shifted(logits), image.ratio[:, None, None])
+            p, h = fused(shifted(logits), image.ratio[:, None, None], temperature=image.temperature)
             total += p.sum(dim=1)
             within += h.sum(dim=0)
             done += len(drawn)
@@ -186,8 +203,9 @@ def write(results: Results, folder: Path) -> str:
     draw(rows, passes, scale, naive, folder / "predictive.png")
     labels = {way: _label(way) for way in passes}
     return PAGE.format(
+        bundle=results["bundle"],
         machine=results["machine"],
-        case=CASE,
+        case=f"One scan (`{results['case']}`)",
         cells=results["cells"],
         law=results["law"],
         rounds=ROUNDS,

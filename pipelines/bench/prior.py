@@ -9,7 +9,7 @@ from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.bench.prior_conflict import measure_conflict
 from pipelines.bench.prior_page import write
 from pipelines.bench.prior_poses import measure_label_maps, measure_scans
-from pipelines.bench.prior_worth import measure_networks, measure_variants, measure_worth
+from pipelines.bench.prior_worth import measure_heads, measure_variants, measure_worth
 from pipelines.engine import load_engine
 from pipelines.scans import read_scans
 
@@ -38,7 +38,7 @@ def measure(inputs: Inputs) -> Results:
         "label_maps": measure_label_maps(inputs, engine),
         "registered": measure_scans(inputs, engine, [scans[name] for name in REGISTERED]),
         "conflict": measure_conflict(inputs, engine, tune),
-        "networks": measure_networks(inputs, engine, frequency, graded),
+        "heads": measure_heads(inputs, engine, frequency, graded),
     }
 
 

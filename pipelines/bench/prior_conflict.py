@@ -13,6 +13,7 @@ from torch import Tensor
 from models.priors.atlas import Atlas
 from models.priors.fusion import log_evidence, prior_ratio
 from pipelines.bench.page import Inputs, kept
+from pipelines.compare import segmenter_digest
 from pipelines.engine import BundleEngine
 from pipelines.labelled import Labelled, features_folder, labelled
 from pipelines.scans import Scan
@@ -37,7 +38,7 @@ def measure_conflict(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]
         pose, coarse, affine = engine.locate(one.features, one.conformed)
         return {"case": one.scan.name, "conflict": poses_tried(coarse[:-1], affine, pose.affine, engine)}
 
-    folder = inputs.cache / "prior" / engine.bundle.digest[:12]
+    folder = inputs.cache / "prior" / segmenter_digest(engine)
     cases = labelled(scans, engine.runner, features)
     return {"rows": [kept(folder / f"conflict-{one.scan.name}.json", lambda one=one: row(one)) for one in cases]}  # type: ignore[misc]
 

@@ -1,13 +1,26 @@
 """docs/benchmarks/prior.md: the words, the tables and the plots."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.bench.page import Results, figure, table
-from pipelines.bench.prior_plots import plot_conflict, plot_networks, plot_worth
-from pipelines.bench.prior_rows import GROUPS, MEASURES, NAMES, UNSEEN, Row, gain, of_group, unseen, usual, value
+from pipelines.bench.prior_plots import plot_conflict, plot_heads, plot_worth
+from pipelines.bench.prior_rows import (
+    GROUPS,
+    MEASURES,
+    NAMES,
+    UNSEEN,
+    Row,
+    change,
+    gain,
+    of_group,
+    unseen,
+    usual,
+    value,
+    without,
+)
 from pipelines.bench.prior_text import (
     AUTOMATIC,
     CONDITION,
@@ -15,7 +28,7 @@ from pipelines.bench.prior_text import (
     FITTED,
     GAINS,
     HEAD,
-    NETWORKS,
+    HEADS,
     REGISTRATION,
     WORTH,
 )
@@ -23,7 +36,7 @@ from pipelines.metrics import auroc
 
 
 def write(results: Results, folder: Path) -> str:
-    """The page, of the parts that were measured; saves prior-worth.png, prior-conflict.png and prior-networks.png."""
+    """The page, of the parts that were measured; saves prior-worth.png, prior-conflict.png and prior-heads.png."""
     parts = {"": HEAD.format(bundle=results["bundle"])}
     maps = results.get("label_maps", {"rows": []})["rows"]
     if found := results.get("variants"):
@@ -36,9 +49,9 @@ def write(results: Results, folder: Path) -> str:
     if found := results.get("conflict"):
         plot_conflict(found["rows"], folder / "prior-conflict.png")
         parts["conflict"] = CONFLICT + conflict_table(found["rows"] + maps)
-    if found := results.get("networks"):
-        plot_networks(found, folder / "prior-networks.png")
-        parts["networks"] = NETWORKS + networks_table(found)
+    if found := results.get("heads"):
+        plot_heads(found["draws"], folder / "prior-heads.png")
+        parts["heads"] = HEADS.format(bundle=found["bundle"]) + heads_table(found["draws"])
     return "\n".join(parts.values())
 
 
@@ -116,16 +129,24 @@ def conflict_table(rows: Sequence[Row]) -> str:
     return table(header, out)
 
 
-def networks_table(networks: Results) -> str:
-    """Means over the scans that nothing was fitted on, by the number of label maps."""
-    header = ["label maps", "scans", *(f"{NAMES[m]} without, with" for m in MEASURES), "beta"]
+def heads_table(heads: Results) -> str:
+    """Of the scans that nothing was fitted on, by the number of label maps."""
+    header = ["label maps", "draws", "scans", *(f"{NAMES[m]} without" for m in ("dice", "nll"))]
+    header += [f"change of {NAMES[m]} by the prior" for m in MEASURES] + ["beta"]
     rows = []
-    for n, found in networks.items():
+    for n, draws in heads.items():
         for group in UNSEEN:
-            none, prior = (of_group(found["rows"][s], group) for s in ("none", "prior"))
-            pairs = [f"{_mean(none, m)}, {_mean(prior, m)}" for m in MEASURES]
-            rows.append([n, f"{group} ({len(none)})", *pairs, float(found["fits"]["prior"]["beta"])])
+            cells = [_over_draws(draws, lambda one, g=group, m=m: without(one, g, m)) for m in ("dice", "nll")]  # type: ignore[misc]
+            cells += [_over_draws(draws, lambda one, g=group, m=m: change(one, g, m), sign="+") for m in MEASURES]  # type: ignore[misc]
+            beta = _over_draws(draws, lambda one: float(one["fits"]["prior"]["beta"]), places=2)
+            rows.append([n, len(draws), group, *cells, beta])
     return table(header, rows)
+
+
+def _over_draws(draws: Sequence[Results], of: Callable[[Results], float], *, sign: str = "", places: int = 3) -> str:
+    values = [of(one) for one in draws]
+    mean, *ends = (f"{x:{sign}.{places}f}" for x in (float(np.mean(values)), min(values), max(values)))
+    return f"{mean} ({ends[0]} to {ends[1]})" if len(values) > 1 else mean
 
 
 def _mean(rows: Sequence[Row], measure: str) -> str:

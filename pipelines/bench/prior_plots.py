@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.bench.page import COLOURS, Results, plot
-from pipelines.bench.prior_rows import GROUPS, NAMES, UNSEEN, Row, of_group, usual, value
+from pipelines.bench.prior_rows import GROUPS, NAMES, UNSEEN, Row, change, of_group, usual, value, without
 from pipelines.bench.prior_text import CONDITION
-
-SETTINGS = {"none": "without prior", "prior": "with prior"}
 
 
 def plot_worth(worth: Results, path: Path) -> None:
@@ -48,19 +46,22 @@ def plot_conflict(rows: Sequence[Row], path: Path) -> None:
             panel.set_xlabel("conflict, nats a voxel")
 
 
-def plot_networks(networks: Results, path: Path) -> None:
-    numbers = [int(n) for n in networks]
-    with plot(path, columns=2, inches=(7.4, 3.2)) as axes:
-        for panel, measure in zip(axes, ("dice", "nll"), strict=True):
-            lines = itertools.product(zip(COLOURS, SETTINGS.items(), strict=False), UNSEEN)
-            for (colour, (setting, name)), group in lines:
-                rows = [of_group(found["rows"][setting], group) for found in networks.values()]
-                means = [float(np.mean([value(row, measure) for row in some])) for some in rows]
-                style = "o-" if group == UNSEEN[0] else "s--"
-                panel.plot(numbers, means, style, color=colour, label=f"{group}, {name}")
+def plot_heads(heads: Results, path: Path) -> None:
+    """Dice and NLL without prior, and what the prior changes of them, by the number of label maps; a dot a draw."""
+    numbers = [int(n) for n in heads]
+    with plot(path, rows=2, columns=2, inches=(7.4, 5.6)) as axes:
+        panels = itertools.product((("without prior", without), ("change by the prior", change)), ("dice", "nll"))
+        for panel, ((what, of), measure) in zip(axes.flat, panels, strict=True):
+            for shift, colour, group in zip((0.96, 1.04), COLOURS, UNSEEN, strict=False):
+                values = [[of(one, group, measure) for one in draws] for draws in heads.values()]
+                for n, some in zip(numbers, values, strict=True):
+                    panel.plot([n * shift] * len(some), some, "o", color=colour, ms=3.5, alpha=0.4)
+                panel.plot([n * shift for n in numbers], [np.mean(v) for v in values], color=colour, label=group)
+            if of is change:
+                panel.axhline(0, color="#555555", linewidth=1)
+                panel.set_xlabel("label maps fitted on")
             panel.set_xscale("log")
             panel.set_xticks(numbers, [str(n) for n in numbers])
             panel.minorticks_off()
-            panel.set_xlabel("label maps trained on")
-            panel.set_title(f"{NAMES[measure]} ({'up' if measure == 'dice' else 'down'} is better)")
-        axes[0].legend(fontsize=7, loc="center", bbox_to_anchor=(0.6, 0.5))
+            panel.set_title(f"{NAMES[measure]}, {what} ({'up' if measure == 'dice' else 'down'} is better)")
+        axes[0, 0].legend(fontsize=8)

@@ -18,6 +18,7 @@ from models.priors.pose import find_pose
 from pipelines.bench.image_affine import correlation, image_affine
 from pipelines.bench.page import Inputs, kept
 from pipelines.bench.prior_conflict import brain_points, poses_tried
+from pipelines.compare import segmenter_digest
 from pipelines.engine import BundleEngine, coarser
 from pipelines.labelled import Labelled, features_folder, label, labelled
 from pipelines.scans import Scan, read_nifti
@@ -73,7 +74,7 @@ def measure_label_maps(inputs: Inputs, engine: BundleEngine) -> dict[str, Any]:
         return {"case": label_map.subject, "error_mm": error, "conflict": poses_tried(*still, pose, engine)}
 
     maps = itertools.islice(read_label_maps(inputs.data / "label_maps" / "head_label_maps.npz"), MAPS)
-    folder = inputs.cache / "prior" / engine.bundle.digest[:12]
+    folder = inputs.cache / "prior" / segmenter_digest(engine)
     rows = [kept(folder / f"map-{m.subject}.json", lambda n=n, m=m: row(n, m)) for n, m in enumerate(maps)]  # type: ignore[misc]
     return {"rows": rows}
 
@@ -99,7 +100,7 @@ def measure_scans(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -
             "labels_nats": {"pose": _labels_nats(one, pose.affine, engine), "image": _labels_nats(one, image, engine)},
         }
 
-    folder, images = inputs.cache / "prior" / engine.bundle.digest[:12], inputs.cache / "prior" / "image-affines"
+    folder, images = inputs.cache / "prior" / segmenter_digest(engine), inputs.cache / "prior" / "image-affines"
     rows = [kept(folder / f"pose-{s.name}.json", lambda n=n, s=s: row(n, s)) for n, s in enumerate(scans)]  # type: ignore[misc]
     return {"rows": rows}
 

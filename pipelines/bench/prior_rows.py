@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.bench.page import Results
 from pipelines.metrics import subject_interval
 
 MEASURES = ("dice", "nll", "brier", "ece")
@@ -45,3 +46,14 @@ def gain(without: Sequence[Row], with_prior: Sequence[Row], measure: str) -> str
     changes = [value(b, measure) - value(a, measure) for a, b in zip(without, with_prior, strict=True)]
     low, high = subject_interval(changes, lambda some: float(np.mean(some)))
     return f"{float(np.mean(changes)):+.4f} ({low:+.4f} to {high:+.4f})"
+
+
+def without(found: Results, group: str, measure: str) -> float:
+    """Mean over the scans of a group, with a temperature and no prior."""
+    return float(np.mean([value(row, measure) for row in of_group(found["rows"]["none"], group)]))
+
+
+def change(found: Results, group: str, measure: str) -> float:
+    """What the prior changes of it."""
+    with_prior = float(np.mean([value(row, measure) for row in of_group(found["rows"]["prior"], group)]))
+    return with_prior - without(found, group, measure)

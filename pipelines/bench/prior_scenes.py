@@ -9,18 +9,16 @@ import torch
 from torch import Tensor
 
 from models.network import SUBVOXELS
-from models.predictive import augment, cell_probability
+from models.predictive import augment, fused
+from models.predictive.rule import shifted
 from models.priors.atlas import Atlas
 from models.priors.exponent import Choices, Exponents
-from models.priors.fusion import fuse, prior_ratio
-from models.priors.pose import find_pose
-from pipelines.bench.prior_networks import Coarse
+from models.priors.fusion import prior_ratio
 from pipelines.compare import GRADED
 from pipelines.engine import BundleEngine, coarser
 from pipelines.fit_prior import HEALTHY_BRAIN, of_cells
 from pipelines.labelled import Labelled, by_cell
 from pipelines.metrics import expected_calibration_error, reliability
-from pipelines.scans import Scan
 from triage.anatomy import BRAIN, N_CLASSES
 
 CELLS = 8_000
@@ -31,7 +29,7 @@ PERHAPS_BRAIN = 0.01
 class Scene:
     """Random cells of the brain and what was taken for it. subject, split, manual: of the scan.
 
-    logits: (C, 8, n). atlas: (H, n), at the scan's pose. classes: (8, n) uint8.
+    logits: (C, 8, n), as the network gives them. atlas: (H, n), at the scan's pose. classes: (8, n) uint8.
     """
 
     subject: str
@@ -46,30 +44,33 @@ class Scene:
         return of_cells(self.logits, self.classes, self.atlas, frequency)
 
 
-def scenes(one: Labelled, engine: BundleEngine, atlases: Sequence[Atlas]) -> list[Scene]:
-    """A labelled scan under the bundle's network, with each of these atlases at the pose that the bundle finds."""
+def scenes(
+    one: Labelled, engine: BundleEngine, atlases: Sequence[Atlas], heads: Sequence[Tensor] | None = None
+) -> list[Scene]:
+    """A labelled scan under each of these atlases, at the pose that the bundle finds, and each of these heads.
+
+    heads: (8 C, F + 1), over the bundle's trunk; the bundle's own where none are given.
+    """
     assert one.classes is not None
     pose, coarse, _ = engine.locate(one.features, one.conformed)
     affine = pose.affine @ coarser(one.conformed.affine, 2, centre=0.5)
     near = np.kron(coarse[list(BRAIN)].sum(dim=0).numpy() > PERHAPS_BRAIN, np.ones((2, 2, 2), bool))
     classes = by_cell(one.classes)
     cells = _some(classes, torch.from_numpy(near))
-    logits = _logits(one.features, engine.model.posterior.mean, cells)
-    at_pose = (atlas.on_grid(one.features.shape[1:], affine).flatten(1)[:, cells] for atlas in atlases)
-    return [_scene(one.scan, classes[:, cells], logits, atlas) for atlas in at_pose]
-
-
-def coarse_scene(one: Labelled, image: Coarse, trunk: torch.nn.Module, head: Tensor, atlas: Atlas) -> Scene:
-    """The same scan under a network at 2 mm, whose cells are 4 mm wide."""
-    with torch.inference_mode():
-        features = trunk(image.image[None, None])[0]
-    probability = cell_probability(augment(features), head).view(-1, *features.shape[1:])
-    affine = coarser(image.affine, 2, centre=0.5)
-    pose = find_pose(probability[:-1], affine, atlas)
-    at_pose = atlas.on_grid(features.shape[1:], pose.affine @ affine).flatten(1)
-    near = probability[list(BRAIN)].sum(dim=0) > PERHAPS_BRAIN
-    cells = _some(by_cell(image.classes), near)
-    return _scene(one.scan, by_cell(image.classes)[:, cells], _logits(features, head, cells), at_pose[:, cells])
+    features = augment(one.features)[:, cells]
+    at_pose = [atlas.on_grid(one.features.shape[1:], affine).flatten(1)[:, cells] for atlas in atlases]
+    return [
+        Scene(
+            subject=one.scan.name,
+            split=one.scan.split,
+            manual=one.scan.manual,
+            logits=(head @ features).view(-1, SUBVOXELS, len(cells)),
+            atlas=atlas,
+            classes=classes[:, cells],
+        )
+        for head in heads or [engine.model.posterior.mean * engine.model.temperature]
+        for atlas in at_pose
+    ]
 
 
 def grade(scenes: Sequence[Scene], exponents: Exponents, frequency: Tensor) -> list[dict[str, Any]]:
@@ -80,8 +81,8 @@ def grade(scenes: Sequence[Scene], exponents: Exponents, frequency: Tensor) -> l
     training_prior = frequency**exponents.gamma
     rows = []
     for one in scenes:
-        q = torch.softmax(one.logits / exponents.temperature, dim=0)
-        p = fuse(q, prior_ratio(one.atlas, training_prior, exponents.beta)[:, None])
+        ratio = prior_ratio(one.atlas, training_prior, exponents.beta)[:, None]
+        p, _ = fused(shifted(one.logits / exponents.temperature), ratio, temperature=exponents.temperature)
         rows.append({"case": one.subject, "dice": _dice(p.argmax(dim=0), one.classes)} | _calibration(p, one.classes))
     return rows
 
@@ -90,14 +91,6 @@ def _some(classes: Tensor, near: Tensor) -> Tensor:
     """Indices of some of the cells that hold or may hold brain. classes: (8, N). near: (I, J, K) bool."""
     inside = ((classes >= min(BRAIN)).any(dim=0) | near.flatten()).nonzero()[:, 0]
     return inside[torch.randperm(len(inside), generator=torch.Generator().manual_seed(0))[:CELLS]]
-
-
-def _logits(features: Tensor, head: Tensor, cells: Tensor) -> Tensor:
-    return (head @ augment(features)[:, cells]).view(-1, SUBVOXELS, len(cells))
-
-
-def _scene(scan: Scan, classes: Tensor, logits: Tensor, atlas: Tensor) -> Scene:
-    return Scene(subject=scan.name, split=scan.split, manual=scan.manual, logits=logits, atlas=atlas, classes=classes)
 
 
 def _dice(labels: Tensor, classes: Tensor) -> dict[str, float]:

@@ -77,20 +77,17 @@ engine has exponent 1, whatever beta was fitted. The gap is between the worst ri
 
 """
 
-NETWORKS = """## Few label maps
+HEADS = """## Few label maps
 
-Networks of 0.3 million parameters at 2 mm, trained on the first so many of 20 label maps for 100 iterations each,
-which is about two minutes on one idle core: there was no GPU. They are far from the shipped network and from
-convergence, and one training each says nothing of the spread between trainings. Each has its own temperature, beta
-and gamma from the two manually labelled tune scans, which are stripped; the table shows the scans that nothing was
-fitted on. So short a training learns the same from 1 label map as from 20, so
-whether a prior is worth most when label maps are few is not answered here: what is seen is what it is worth to a
-likelihood as weak as this one.
+Heads fitted from nothing on the synthetic images of 1, 2, 5 or all 20 label maps, several draws of the label maps for
+each number, over the trunk of {bundle}. Each head has its own temperature, beta and gamma from the two
+manually labelled tune scans, and all meet the same cells at the same pose. Means over draws and scans that nothing was
+fitted on; in brackets the lowest and the highest draw.
 
-Where a network does not find the brain, as these do not in the whole heads of IXI, the pose is wrong, and
-a prior at full weight makes the likelihood worse. The engine weighs the pose by its Bayes factor against the blurred
-atlas; this table leaves that out.
+**The trunk below had seen all 20**: there was no GPU to train one for each number of label maps. So this says what a
+prior is worth to the last layer alone: over such features a head of one label map is nearly as good as one of twenty,
+and the prior is worth about the same to both. What it is worth to a whole network of few label maps stays open.
 
-![Dice and NLL by the number of label maps](prior-networks.png)
+![Dice and NLL by the number of label maps](prior-heads.png)
 
 """

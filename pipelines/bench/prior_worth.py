@@ -1,20 +1,21 @@
-"""With and without the prior on the same scans: clean, noisy, thick slices; networks of few and of many label maps."""
+"""With and without the prior on the same scans: clean, noisy, thick slices; heads of few and of many label maps."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from models.label_maps import read_label_maps
+from models.cells import read_cells
 from models.priors.exponent import FREE, WITHOUT_PRIOR, Bounds, Exponents, fit
 from pipelines.bench.page import Inputs, kept
-from pipelines.bench.prior_networks import at_2_mm, train_networks
-from pipelines.bench.prior_scenes import Scene, coarse_scene, grade, scenes
+from pipelines.bench.prior_heads import DRAWS, drawn_heads
+from pipelines.bench.prior_scenes import Scene, grade, scenes
+from pipelines.compare import segmenter_digest
 from pipelines.degrade import DEGRADATIONS
+from pipelines.draw_cells import CELLS
 from pipelines.engine import BundleEngine
 from pipelines.fit_prior import at_beta
 from pipelines.labelled import SEED, Labelled, features_folder, kept_copy, labelled
@@ -29,7 +30,7 @@ BLURS_MM = (2.0, 3.0)
 
 def measure_worth(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans: Sequence[Scan]) -> dict[str, Any]:
     """Of each condition, what was fitted on the manual tune scans under it and a row a scan; see `compared`."""
-    folder = inputs.cache / "prior" / engine.bundle.digest[:12]
+    folder = inputs.cache / "prior" / segmenter_digest(engine)
     features = features_folder(inputs.cache, engine.model.trunk)
 
     def rows(condition: str, usual: Exponents | None) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def compared(scenes: Sequence[Scene], frequency: Tensor, usual: Exponents | None
 
 def measure_variants(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans: Sequence[Scan]) -> dict[str, Any]:
     """Loss on the tune split of other choices: what the likelihood is divided by, and how blurred the atlas is."""
-    folder = inputs.cache / "prior" / engine.bundle.digest[:12]
+    folder = inputs.cache / "prior" / segmenter_digest(engine)
     features = features_folder(inputs.cache, engine.model.trunk)
 
     def losses() -> list[dict[str, Any]]:
@@ -83,29 +84,20 @@ def measure_variants(inputs: Inputs, engine: BundleEngine, frequency: Tensor, sc
     return {"variants": kept(folder / "variants.json", losses)}
 
 
-def measure_networks(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans: Sequence[Scan]) -> dict[str, Any]:
-    """Networks at 2 mm trained on 1 to 20 label maps, each with its own temperature and exponents."""
-    folder = inputs.cache / "prior" / "networks"
-    maps = list(read_label_maps(inputs.data / "label_maps" / "head_label_maps.npz"))
-    features = features_folder(inputs.cache, engine.model.trunk)
-    found = {}
-    for n, net in train_networks(maps, folder).items():
+def measure_heads(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans: Sequence[Scan]) -> dict[str, Any]:
+    """Heads fitted on 1 to 20 label maps, several draws of each number, each with its own temperature and exponents."""
 
-        def rows(trunk: torch.nn.Module = net.trunk, head: Tensor = net.linear_head) -> dict[str, Any]:
-            scenes = []
-            for one in labelled(scans, engine.runner, features):
-                assert one.scan.labels is not None
-                image = at_2_mm(one.conformed, one.scan.labels)
-                scenes.append(coarse_scene(one, image, trunk, head, engine.model.atlas))
-            return compared(scenes, frequency, None)
+    def draws() -> dict[str, Any]:
+        images = read_cells(inputs.cache / CELLS)
+        heads = {n: drawn_heads(images, n) for n in DRAWS}
+        features = features_folder(inputs.cache, engine.model.trunk)
+        every = list(itertools.chain(*heads.values()))
+        seen = [scenes(one, engine, [engine.model.atlas], every) for one in labelled(scans, engine.runner, features)]
+        found = iter([compared(of_one, frequency, None) for of_one in zip(*seen, strict=True)])
+        return {str(n): [next(found) for _ in some] for n, some in heads.items()}
 
-        found[str(n)] = kept(folder / f"{n}-maps.json", rows)
-    return found
-
-
-def mean_dice(row: Mapping[str, Any]) -> float:
-    """Over the structures that the scan has."""
-    return float(np.nanmean([value for value in row["dice"].values() if value is not None]))
+    found = kept(inputs.cache / "prior" / segmenter_digest(engine) / "heads.json", draws)
+    return {"bundle": f"{engine.bundle.name} {engine.bundle.version}", "draws": found}
 
 
 def _copy(scan: Scan, condition: str, engine: BundleEngine, features: Path) -> Labelled:

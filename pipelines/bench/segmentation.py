@@ -97,8 +97,10 @@ def error_auroc(prediction: Prediction, classes: NDArray[np.uint8]) -> dict[str,
 def calibration(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -> Mapping[str, Any]:
     """Of each structure in its boundary band, over all scans: calibration error, confidence against frequency."""
     cases = labelled(scans, engine.runner, features_folder(inputs.cache, engine.model.trunk))
-    grades = grades_of({"bundle": engine.model.posterior}, engine, cases, inputs.cache)["bundle"]
-    bands = dict(zip(GRADED, pooled(grades, "band"), strict=True))
+    model = engine.model
+    own = {"bundle": model.temperature}
+    found = grades_of({"bundle": model.posterior}, engine, cases, inputs.cache, temperatures=own)
+    bands = dict(zip(GRADED, pooled(found["bundle"], "band"), strict=True))
     return {
         key: {"ece": expected_calibration_error(seen), "diagram": diagram(seen).tolist()} for key, seen in bands.items()
     }

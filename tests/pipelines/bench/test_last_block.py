@@ -67,6 +67,7 @@ def test_the_rise_of_the_information_is_the_geometric_mean_over_the_scans():
 
 def test_the_page_has_a_row_for_every_model_and_its_plot(tmp_path):
     results = {
+        "bundle": "b 1",
         "gates": GATES,
         "work": {"network": 10, "before_last_block": 6},
         "dice": {"network": [_dice(0.85)], "on_1": [_dice(0.84)], "ensemble": [_dice(0.86)]},

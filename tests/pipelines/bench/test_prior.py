@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from models.bundle import ATLAS, read_atlas
+from models.cells import Cells
 from models.priors.atlas import Atlas
 from models.priors.exponent import Exponents, loss
+from pipelines.bench import prior_heads
 from pipelines.bench.image_affine import correlation, mni_t1
 from pipelines.bench.prior_conflict import brain_points, poses_tried
+from pipelines.bench.prior_heads import fit_head
 from pipelines.bench.prior_poses import known_affine, mean_distance, moved
-from pipelines.bench.prior_rows import gain
+from pipelines.bench.prior_rows import change, gain, without
 from pipelines.bench.prior_scenes import Scene, grade
 from pipelines.fit_prior import at_beta
 from triage.anatomy import LESION, N_CLASSES
@@ -133,3 +136,36 @@ def test_the_right_pose_of_a_head_has_less_conflict_than_every_wrong_one(shipped
         assert min(means, key=lambda pose: means[pose]) == "right"
     assert len({one["pose"] for one in tried}) == 8
     assert math.isclose(brain_points(head, affine)[:, 3].mean(), 1)
+
+
+def test_a_head_fitted_from_nothing_tells_the_classes_that_a_line_parts():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.cat([torch.randn(2, 400, generator=generator), torch.ones(1, 400)])
+    classes = (features[:1] > 0).long().expand(8, -1)
+    cells = Cells(subject="one", features=features, classes=classes, weight=torch.full((400,), 700.0))
+
+    head = fit_head([cells])
+
+    labels = (head @ features).view(2, 8, 400).argmax(dim=0)
+    assert (labels == classes).float().mean() > 0.98
+
+
+def test_a_draw_of_label_maps_takes_all_images_of_each(monkeypatch):
+    images = [Cells(subject=f"map {n // 2}", features=torch.ones(1), classes=torch.ones(1), weight=torch.ones(1))
+              for n in range(10)]  # fmt: skip
+    monkeypatch.setattr(prior_heads, "fit_head", lambda some: [cells.subject for cells in some])
+
+    draws = prior_heads.drawn_heads(images, 2)
+
+    assert all(len(set(draw)) == 2 and len(draw) == 4 for draw in draws)
+    assert len({tuple(draw) for draw in draws}) > 1
+
+
+def test_what_a_prior_changes_is_the_mean_over_the_scans_of_the_group():
+    rows = {
+        "none": [{"case": "ixi_a", "nll": 0.5}, {"case": "ixi_b", "nll": 0.7}, {"case": "malf_1006", "nll": 9.0}],
+        "prior": [{"case": "ixi_a", "nll": 0.4}, {"case": "ixi_b", "nll": 0.4}, {"case": "malf_1006", "nll": 9.0}],
+    }
+
+    assert without({"rows": rows}, "IXI, test", "nll") == pytest.approx(0.6)
+    assert change({"rows": rows}, "IXI, test", "nll") == pytest.approx(-0.2)

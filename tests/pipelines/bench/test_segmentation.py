@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from pipelines.bench.lesions import read_lesion_images
-from pipelines.bench.other_tools import tissue_dice, tissues_of_tool
+from pipelines.bench.other_tools import NAIVE, tissue_dice, tissues_of_tool
 from pipelines.bench.segmentation import error_auroc
 from pipelines.bench.segmentation_bars import IXI_BARS, OASIS_BARS
-from pipelines.bench.segmentation_page import bar_rows, score_correlation, write
+from pipelines.bench.segmentation_page import bar_rows, naive_cost, score_correlation, write
 from pipelines.compare import GRADED
 from pipelines.scans import Scan
 from tests.builders import a_prediction
@@ -77,6 +77,13 @@ def test_the_page_shows_all_scans_tools_and_lesions(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {
         name for name in text.replace(")", "(").split("(") if name.endswith(".png")
     }
+
+
+def test_naive_passes_are_told_as_times_of_the_prediction_beside_them() -> None:
+    tools = [{"tool": NAIVE, "cpu_s": 90.0, "own_cpu_s": 9.0}, {"tool": NAIVE, "cpu_s": 70.0, "own_cpu_s": 5.0}]
+
+    assert "cost 12.0 times" in naive_cost(tools)
+    assert "none was graded" in naive_cost([{"tool": NAIVE, "cpu_s": 90.0}])
 
 
 def test_a_score_that_rises_as_dice_falls_has_the_largest_correlation() -> None:
