@@ -146,8 +146,8 @@ def _places(case: DecidedCase) -> tuple[LookAt, ...]:
 
 
 def _look_at(place: Place, title: str, detail: str) -> LookAt:
-    sides = ", ".join(side_mm(axis, mm) for axis, mm in enumerate(place.ras_mm))
-    where = f"{sides}; slice {place.scanner[2] + 1}"
+    sides = ", ".join(side_mm(axis, mm).removesuffix(" mm") for axis, mm in enumerate(place.ras_mm))
+    where = f"{sides} mm; slice {place.scanner[2] + 1}"
     return LookAt(title=title, where=where, mm=",".join(f"{mm:.3f}" for mm in place.ras_mm), detail=detail)
 
 

@@ -1,6 +1,6 @@
 // Corrections: the segmentation becomes a drawing on the scanner's grid that can be painted, erased and relabelled.
 
-import { labelColours } from "./viewer.js";
+import { colourMap } from "./viewer.js";
 
 const PIECE_MM = 10;
 
@@ -37,8 +37,7 @@ export class Painter {
 
   start() {
     if (!this.nv.drawBitmap) {
-      this.nv.drawLut = undefined;
-      this.nv.setDrawColormap(labelColours(this.viewer.colours));
+      this.nv.setDrawColormap(colourMap(this.viewer.colours));
       this.nv.loadDrawing(this.viewer.layers.get("segmentation"));
     }
     this.active = true;

@@ -14,20 +14,16 @@ const LAYOUTS = {
   sagittal: [{ sliceType: SAGITTAL, position: ONE_PLANE }],
 };
 const SIDES = [["R", "L"], ["A", "P"], ["S", "I"]];
-const channels = (colours) => ({ R: colours.map((c) => c[0]), G: colours.map((c) => c[1]), B: colours.map((c) => c[2]) });
+const CLEAR_BELOW_MIN = 1; // NiiVue's colormapType: opaque from cal_min on, ever clearer below it
 
-// A colour scale that is clear at 0 and opaque from half of it on.
-function scale(colours) {
-  const last = colours.length - 1;
-  return {
-    ...channels(colours),
-    A: colours.map((_, n) => Math.round(255 * Math.min(1, (2 * n) / last))),
-    I: colours.map((_, n) => Math.round((255 * n) / last)),
-  };
+// Colours as NiiVue takes them; the first one, of what is outside or certain, is clear.
+export function colourMap(colours) {
+  const channel = (n) => colours.map((colour) => colour[n]);
+  return { R: channel(0), G: channel(1), B: channel(2), A: colours.map((_, n) => (n ? 255 : 0)) };
 }
 
-export function labelColours(colours) {
-  return { ...channels(colours), A: colours.map((_, n) => (n ? 255 : 0)) };
+function scale(colours) {
+  return { ...colourMap(colours), I: colours.map((_, n) => Math.round((255 * n) / (colours.length - 1))) };
 }
 
 export class Viewer {
@@ -89,9 +85,10 @@ export class Viewer {
   }
 
   async load({ layer, url, top }) {
-    const scaled = top ? { colormap: layer, cal_min: 0, cal_max: Number(top) } : {};
+    const scaled = top ? { colormap: layer, cal_min: top / 2, cal_max: Number(top) } : {};
     const volume = await window.niivue.NVImage.loadFromUrl({ url, name: url, ...scaled });
-    if (!top) volume.setColormapLabel(labelColours(this.colours));
+    if (top) volume.colormapType = CLEAR_BELOW_MIN;
+    else volume.setColormapLabel(colourMap(this.colours));
     this.layers.set(layer, volume);
     return volume;
   }
@@ -139,7 +136,7 @@ export class Viewer {
     if (label !== undefined) parts.push(this.names[Math.round(label)]);
     for (const layer of ["entropy", "conflict"]) {
       const nats = value(layer);
-      if (nats !== undefined) parts.push(`${layer} ${nats.toFixed(2)} nats`);
+      if (nats !== undefined) parts.push(`${layer} ${nats.toFixed(2).replace("-", "−")} nats`);
     }
     this.element.querySelector("#whereabouts").textContent = parts.join("  ·  ");
   }
