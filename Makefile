@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 DICOM ?=
 OUT ?= out
@@ -80,15 +81,15 @@ retrain: $(READY) ## make the bundle TO=/place from the corrections of OUT= that
 	@$(BIN)/brain-triage retrain --out "$(OUT)" --to "$(TO)" \
 	  $(if $(strip $(LABEL_MAPS)),--label-maps "$(LABEL_MAPS)")
 
-test: $(READY) ## run the tests
-	@$(BIN)/python -m pytest
+test: $(READY) ## run the tests, a file of them on every core
+	@$(PYTEST)
 
 check: $(READY) ## everything that CI checks: style, types, architecture, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: $(READY) ## measure everything in docs/benchmarks again (DATA=/folder with cases.csv, BENCH=--rewrite: tables only)
 	@$(BIN)/python -m pipelines.bench --data "$(DATA)" $(BENCH)
