@@ -59,7 +59,7 @@ def with_limit(name: str, limit: object) -> Callable[[Found], object]:
 
 DAMAGED: dict[str, Callable[[Found], object]] = {
     **{f"no {key}": without(key) for key in a_point()},
-    **{f"no limit for {name}": limits_without(name) for name in set(SIGNALS) - NOT_IN_EVERY_BUNDLE},
+    **{f"no limit for {name}": limits_without(name) for name in sorted(set(SIGNALS) - NOT_IN_EVERY_BUNDLE)},
     "a limit for an unknown signal": with_limit("mood", {"typical": 0, "limit": 1}),
     "a limit that is not a number": with_limit("worst_patch", {"typical": 0, "limit": math.nan}),
     "an infinite limit": with_limit("worst_patch", {"typical": 0, "limit": math.inf}),
