@@ -20,7 +20,8 @@ from models.bundle import Bundle, load_bundle
 from models.cells import Cells, read_cells
 from models.density import pool
 from models.posteriors.correction import correct_head
-from models.predictive import augment, cell_probability, unfold
+from models.predictive import DENSE_CELLS, augment, cell_probability, unfold
+from models.predictive.layout import slices
 from models.runtime import Runner, make_runner
 from pipelines.bench.active_page import write
 from pipelines.bench.page import Bench, Inputs, Results
@@ -98,7 +99,7 @@ Strategy = Callable[[Sequence[Item], int, int], list[int]]
 
 def at_random(items: Sequence[Item], n: int, seed: int) -> list[int]:
     """Any case."""
-    return np.random.default_rng(seed).permutation(len(items))[:n].tolist()
+    return [int(k) for k in np.random.default_rng(seed).permutation(len(items))[:n]]
 
 
 def foreground_aware(items: Sequence[Item], n: int, seed: int) -> list[int]:
@@ -119,7 +120,7 @@ def foreground_aware(items: Sequence[Item], n: int, seed: int) -> list[int]:
 def most_information(items: Sequence[Item], n: int, seed: int) -> list[int]:
     """The largest mutual information summed over the structures; no chance, no diversity."""
     total = [sum(item.candidate.information.values()) for item in items]
-    return np.argsort(total)[::-1][:n].tolist()
+    return [int(k) for k in np.argsort(total)[::-1][:n]]
 
 
 def proposed(items: Sequence[Item], n: int, seed: int) -> list[int]:
@@ -212,7 +213,8 @@ def item_of(one: Labelled, model: Bundle, head: Tensor) -> Item:
     """A candidate with its correction: healthy brain as labelled, all else as the model says."""
     assert one.classes is not None
     cells = augment(one.features)
-    seen = torch.cat([(head @ part).view(N_CLASSES, 8, -1).argmax(dim=0) for part in cells.split(65536, dim=1)], dim=1)
+    logits = ((head @ cells[:, part]).view(N_CLASSES, 8, -1) for part in slices(cells.shape[1], DENSE_CELLS))
+    seen = torch.cat([chunk.argmax(dim=0) for chunk in logits], dim=1)
     truth = by_cell(one.classes).long()
     drawn = torch.where(HEALTHY[truth] | ~torch.isin(seen, LEFT), truth, seen)
     grid = (one.features.shape[1], one.features.shape[2], one.features.shape[3])

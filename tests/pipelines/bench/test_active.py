@@ -69,5 +69,6 @@ def test_the_page_says_whether_it_beats_the_stronger_baseline(ours: float, words
 
     assert f"Against {BASELINE}" in text
     assert words in text
+    assert "](active.png)" in text
     assert (tmp_path / "active.png").stat().st_size < 150_000
     assert f"Dice after {BUDGETS[-1]}" in text
