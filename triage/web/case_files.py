@@ -13,7 +13,6 @@ from fastapi.responses import FileResponse, StreamingResponse
 from triage import NOT_FOR_CLINICAL_USE
 from triage.anatomy import STRUCTURES
 from triage.report.as_figures import FIGURES
-from triage.report.as_json import REPORT
 from triage.report.as_nifti import CONFLICT, ENTROPY, IMAGE, SEGMENTATION
 from triage.web.site import CaseFolder, Pseudonym, Somebody, TheSite
 
@@ -41,8 +40,8 @@ def volume(pseudonym: Pseudonym, name: str, folder: CaseFolder, site: TheSite, p
 
 @router.get("/archive.zip")
 def archive(pseudonym: Pseudonym, folder: CaseFolder, site: TheSite, person: Somebody) -> StreamingResponse:
-    """Everything that an external editor needs, and nothing that names the patient."""
-    present = [folder / name for name in (*VOLUMES, REPORT) if (folder / name).is_file()]
+    """Everything that an external editor needs; nothing that names the patient, or says what the gate decided."""
+    present = [folder / name for name in VOLUMES if (folder / name).is_file()]
     if not present:
         raise HTTPException(404)
     site.desk.view("archive.zip", account=person.id, pseudonym=pseudonym)

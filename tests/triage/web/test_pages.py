@@ -142,12 +142,12 @@ def test_every_view_is_an_audit_row(house: House, case: str) -> None:
     ]
 
 
-def test_the_download_holds_everything_for_an_editor_and_no_patient(house: House, case: str) -> None:
+def test_the_download_holds_what_an_editor_needs_and_neither_patient_nor_verdict(house: House, case: str) -> None:
     (house.out / case / "segmentation.dcm").write_bytes(b"names the patient")
 
     archive = ZipFile(io.BytesIO(house.visitor("rita").see(f"/cases/{case}/archive.zip").content))
 
-    names = {"image.nii.gz", "segmentation.nii.gz", "entropy.nii.gz", "conflict.nii.gz", "report.json", "labels.txt"}
+    names = {"image.nii.gz", "segmentation.nii.gz", "entropy.nii.gz", "conflict.nii.gz", "labels.txt"}
     assert set(archive.namelist()) == {f"{case}/{name}" for name in names}
     labels = archive.read(f"{case}/labels.txt").decode()
     assert all(f'"{structure.name}"' in labels for structure in STRUCTURES)

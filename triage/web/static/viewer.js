@@ -55,7 +55,7 @@ export class Viewer {
       sagittalNoseLeft: true,
       crosshairColor: [0.37, 0.84, 1, 0.85],
       crosshairWidthUnit: "mm",
-      crosshairWidth: 0.6,
+      crosshairWidth: 1,
       crosshairGap: 5,
       showAllOrientationMarkers: true,
       fontColor: [0.92, 0.95, 0.98, 1],
