@@ -1,6 +1,5 @@
 """What the pages are made from, and how a page finds it."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from fastapi import Path as InPath
 
 from triage.review.accounts import Accounts, Person
 from triage.review.desk import ReviewDesk
-from triage.review.errors import NotAllowed
+from triage.review.errors import NotAllowed, NotFound
 from triage.review.words import Role
 from triage.web.label_volume import PSEUDONYM
 from triage.web.sessions import COOKIE, VISIT, Seal, Session
@@ -83,14 +82,16 @@ def own_form(request: Request, token: Annotated[str, Form(max_length=200)] = "")
         raise NotAllowed("This form is too old, or was not made by this site.", do="Load the page again.")
 
 
-def case_folder(request: Request, pseudonym: "Pseudonym") -> Path:
+Pseudonym = Annotated[str, InPath(pattern=f"^{PSEUDONYM.pattern}$")]
+
+
+def case_folder(request: Request, pseudonym: Pseudonym) -> Path:
     """Where the files of a case lie, whether it exists or not. Only a whole pseudonym becomes part of a path."""
-    if not re.fullmatch(PSEUDONYM, pseudonym):
-        raise ValueError("not a pseudonym")
+    if not PSEUDONYM.fullmatch(pseudonym):  # "$" of the pattern above would let a line end pass
+        raise NotFound("There is no such case.", do="Go back to the queue.")
     return site_of(request).out / pseudonym
 
 
-Pseudonym = Annotated[str, InPath(pattern=f"^{PSEUDONYM.pattern}$")]
 TheSite = Annotated[Site, Depends(site_of)]
 Somebody = Annotated[Person, Depends(signed_in)]
 AnOwner = Annotated[Person, Depends(owner)]
