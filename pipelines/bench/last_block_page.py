@@ -31,7 +31,8 @@ BAR = 0.02
 PAGE = """# The last decoder block
 
 The trunk's last block (two 3x3x3 convolutions at 2 mm) and the head are what can be fitted on a CPU in minutes. Two
-questions: does the head need all 32 channels, and what do members see that differ in this block? Model: {bundle}.
+questions: does the head need all 32 channels, and what do members see that differ in this block?
+Model: {bundle}.
 Dice is the mean over {n_scans} tune scans (two stripped with manual labels, one whole head with automatic ones),
 point predictions of every second 2 mm cell, without the anatomical prior; sulcal CSF and the third and fourth
 ventricle are left out.

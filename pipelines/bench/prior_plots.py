@@ -50,7 +50,7 @@ def plot_heads(heads: Results, path: Path) -> None:
     """Dice and NLL without prior, and what the prior changes of them, by the number of label maps; a dot a draw."""
     numbers = [int(n) for n in heads]
     with plot(path, rows=2, columns=2, inches=(7.4, 5.6)) as axes:
-        panels = itertools.product((("without prior", without), ("change by the prior", change)), ("dice", "nll"))
+        panels = itertools.product((("{} without prior", without), ("Change of {}", change)), ("dice", "nll"))
         for panel, ((what, of), measure) in zip(axes.flat, panels, strict=True):
             for shift, colour, group in zip((0.96, 1.04), COLOURS, UNSEEN, strict=False):
                 values = [[of(one, group, measure) for one in draws] for draws in heads.values()]
@@ -63,5 +63,5 @@ def plot_heads(heads: Results, path: Path) -> None:
             panel.set_xscale("log")
             panel.set_xticks(numbers, [str(n) for n in numbers])
             panel.minorticks_off()
-            panel.set_title(f"{NAMES[measure]}, {what} ({'up' if measure == 'dice' else 'down'} is better)")
+            panel.set_title(f"{what.format(NAMES[measure])}: {'up' if measure == 'dice' else 'down'} is better")
         axes[0, 0].legend(fontsize=8)
