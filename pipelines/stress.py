@@ -81,12 +81,12 @@ class Subject:
 
 
 def steps(kinds: Sequence[str], levels: Sequence[int]) -> list[Step]:
-    """All steps after the first, by kind, then by level; what is the same at every level is done once."""
+    """All steps after the first, by kind, then by level; what is the same at every level is done once, as level 1."""
     unknown = [*(k for k in kinds if k not in DEGRADATIONS), *(str(n) for n in levels if n not in LEVELS)]
     if unknown or not kinds or not levels:
         known = f"Known kinds: {', '.join(DEGRADATIONS)}; levels: {', '.join(map(str, LEVELS))}."
         raise TriageError(f"There is no damage {', '.join(unknown) or 'to do'}.", do=known)
-    return [(k, n) for k in kinds for n in sorted(set(levels)) if k not in SAME_AT_EVERY_LEVEL or n == min(levels)]
+    return [(k, n) for k in kinds for n in ((1,) if k in SAME_AT_EVERY_LEVEL else sorted(set(levels)))]
 
 
 def read_steps(kinds: str | None, levels: str) -> list[Step]:
@@ -169,9 +169,9 @@ def refused(subject: Subject, step: Step, refusal: Refusal) -> Rung:
 
 
 def damaged(volume: Volume, step: Step) -> Volume:
-    """The volume at a step."""
+    """The volume at a step; level 0 is the volume as it is."""
     kind, level = step
-    return volume if kind == CLEAN else DEGRADATIONS[kind](volume, level, np.random.default_rng(SEED))
+    return DEGRADATIONS[kind](volume, level, np.random.default_rng(SEED)) if level else volume
 
 
 def rung_of(subject: Subject, step: Step, prediction: Prediction, gate: Gate) -> Rung:
@@ -179,7 +179,7 @@ def rung_of(subject: Subject, step: Step, prediction: Prediction, gate: Gate) ->
     kind, level = step
     verdict = gate.decide(subject.case, prediction)
     reference = Volume(array=subject.classes.astype(np.float32), affine=subject.volume.affine)
-    if kind != CLEAN:
+    if level:
         reference = moved_labels(kind, reference, level, np.random.default_rng(SEED))
     measured = measure(prediction, reference.array.astype(np.uint8), reference.affine)
     return Rung(

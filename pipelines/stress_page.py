@@ -140,6 +140,9 @@ def draw(rungs: Sequence[Rung], path: Path, measure: str) -> None:
             if column == 0:
                 above.set_ylabel("score / limit", fontsize=8)
                 below.set_ylabel("Dice", fontsize=8)
+        if COLUMNS * bands > len(kinds):
+            lines = np.ravel(axes)[0].get_legend_handles_labels()
+            np.ravel(axes)[-1].legend(*lines, loc="upper left", fontsize=8)
         figure = np.ravel(axes)[0].figure
         figure.supxlabel(f"level of damage; filled: flagged. Below: {measure}", fontsize=8)
     fewer_colours(path)
@@ -148,7 +151,7 @@ def draw(rungs: Sequence[Rung], path: Path, measure: str) -> None:
 def _line(ax: "Axes", one: Sequence[Rung], value: Callable[[Rung], float], colour: str) -> None:
     """A scan by level; what has only one level is a line to a point."""
     x, y = [r.level for r in one], [value(r) for r in one]
-    ax.plot(x, y, color=colour, linewidth=1.2)
+    ax.plot(x, y, color=colour, linewidth=1.2, label=one[0].case)
     for flagged in (False, True):
         at = [n for n, r in enumerate(one) if r.accepted is not flagged]
         face = colour if flagged else "white"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.bench.doubt_text import wrapped
-from pipelines.bench.explain_cases import FAULTS, FOCAL, GLOBAL, LEVELS, RADIUS_MM, measured, scored
+from pipelines.bench.explain_cases import FAULTS, FOCAL, GLOBAL, RADIUS_MM, measured
 from pipelines.bench.page import Bench, Inputs, Results, plot, run, table
-from pipelines.bench.stress_rows import SCANS, Row, judged, refuses
+from pipelines.bench.stress_rows import SCANS, Row, judged, refuses, scored
 from pipelines.engine import load_engine
 from pipelines.settings import SHIPPED_BUNDLE
 from pipelines.stress import Rung
@@ -35,7 +35,12 @@ def measure(inputs: Inputs) -> Results:
     """A row a fault."""
     engine = load_engine(inputs.bundle)
     name = f"{engine.bundle.name} {engine.bundle.version}"
-    return {"bundle": name, "rows": measured(inputs), "scored": scored(inputs, engine)}
+    return {"bundle": name, "rows": measured(inputs), "scored": damaged_ones(scored(inputs, engine))}
+
+
+def damaged_ones(rows: Sequence[Row]) -> list[Row]:
+    """With their damage as the fault."""
+    return [{"fault": row["rung"]["kind"]} | row for row in rows if row["rung"]["level"]]
 
 
 def first_reason(rung: Rung) -> str:
@@ -70,7 +75,6 @@ def write(results: Results, folder: Path) -> str:
         bundle=results["bundle"],
         refuses=refuses(point),
         scans=" and ".join(SCANS),
-        levels=" and ".join(map(str, LEVELS)),
         radii=", ".join(f"{radius:g}" for radius in RADIUS_MM),
         others=len(others),
         flagged=len(flagged),
@@ -176,8 +180,8 @@ def _matrix(
 
 PAGE = """# Does a flag name what is wrong?
 
-Faults are put into two scans of the test split one at a time ({scans}): damage of levels {levels}
-(`pipelines.degrade`), heads upside down, anatomy compared at a pose 15 or 30 mm off or turned by 40 degrees, dark
+Faults are put into two scans of the test split one at a time ({scans}): the
+damage of `stress.md`, heads upside down, anatomy compared at a pose 15 or 30 mm off or turned by 40 degrees, dark
 lesions of {radii} mm radius painted into white matter (`pipelines.mixture`), and volumes that are no brain. For the
 reason, though not for the suggestion, {others} damaged scans of the tune and test splits are counted too, on which
 `docs/benchmarks/gate.md` rests. Model: {bundle}, as judged by the operating point that is shipped now.{refuses}

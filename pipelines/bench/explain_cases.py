@@ -1,30 +1,22 @@
 """Faults that are put into scans one at a time, and what a flag should say then."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pipelines.bench.page import Inputs
-from pipelines.bench.stress import NO_BRAIN, never
+from pipelines.bench.stress import NO_BRAIN, STEPS, never
 from pipelines.bench.stress_rows import Probe, Row, open_probe, scans_of
-from pipelines.calibrate import items as scored_items
-from pipelines.degrade import DEGRADATIONS
-from pipelines.engine import BundleEngine
 from pipelines.labelled import kept_copy
 from pipelines.mixture import with_lesion
-from pipelines.scans import Scan, read_scans
-from pipelines.scored import Scored, Scorer, model_digest
-from pipelines.stress import CLEAN, SEED, Rung, Step, Subject, damaged
+from pipelines.scans import Scan
+from pipelines.stress import CLEAN, SEED, Step, Subject, damaged
 from triage.case import Volume
-from triage.findings import NOT_ASSESSABLE
-from triage.gate.operating_point import FILE, read_operating_point
-from triage.gate.signals import SIGNALS
 from triage.gate.wording import Action
-from triage.verdict import Prediction, Route
+from triage.verdict import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +51,8 @@ FAULTS: Mapping[str, Expected] = {
 }
 GLOBAL = ("upside_down", "failed_registration")
 FOCAL = ("lesion", "voids")
-LEVELS = (3, 5)
 RADIUS_MM = (7.0, 11.0, 16.0)
+"""Of lesions, painted into the scan with manual labels."""
 WRONG_POSES: Mapping[str, Sequence[float]] = {"15 mm off": (0, 15, 0), "30 mm off": (0, 30, 0), "40 degrees off": (40,)}
 """A shift along the head, or a turn about its left-right axis."""
 
@@ -70,9 +62,7 @@ def measured(inputs: Inputs) -> list[Row]:
     probe, scans = open_probe(inputs), scans_of(inputs)
     rows: list[Row] = []
     for scan, subject in scans:
-        for kind in (kind for kind in FAULTS if kind in DEGRADATIONS):
-            levels = LEVELS if kind != "left_right_flip" else (1,)
-            rows += [{"fault": kind} | _of_kind(probe, scan, subject, (kind, level)) for level in levels]
+        rows += [{"fault": step[0]} | _of_kind(probe, scan, subject, step) for step in STEPS]
         rows += [{"fault": fault} | row for fault, row in _others(probe, scan, subject)]
     return rows + [{"fault": NO_BRAIN} | row for row in never(probe, inputs, scans[0][1].case)]
 
@@ -101,7 +91,7 @@ def _others(probe: Probe, scan: Scan, subject: Subject) -> Iterator[tuple[str, R
     for n, wrong in enumerate(WRONG_POSES.values(), start=1):
         predict = partial(misregistered, probe, scan, subject, wrong_pose(wrong), right)
         yield "failed_registration", probe.row(subject, ("failed_registration", n), predict)
-    for n, radius in enumerate(RADIUS_MM, start=1):
+    for n, radius in enumerate(RADIUS_MM if scan.manual else (), start=1):
         painted = with_lesion(subject.volume, subject.classes, radius, np.random.default_rng(n))
         row = probe.row(subject, ("lesion", n), partial(probe.engine.predict, painted.volume, seed=SEED))
         assert painted.lesion is not None
@@ -134,34 +124,3 @@ def misregistered(
         atlas_log_bayes_factor=anatomy.log_bayes_factor,
         mni_affine=moved.affine,
     )
-
-
-def scored(inputs: Inputs, engine: BundleEngine) -> list[Row]:
-    """The damaged scans that the gate is tuned and tested on, as `pipelines.calibrate` scores them; no suggestions."""
-    point = read_operating_point(inputs.bundle / FILE)
-    scorer = Scorer(
-        engine=engine, model=model_digest(inputs.bundle), usual_entropy=point.usual_entropy, cache=inputs.cache
-    )
-    items = scored_items([scan for scan in read_scans(inputs.cases, ("tune", "test")) if scan.labels])
-    worse = [item for split in ("tune", "test") for item in items[split] if item.damage.level]
-    return [_scored_row(one) for one in scorer(worse)]
-
-
-def _scored_row(one: Scored) -> Row:
-    """As a rung, to be judged like the others."""
-    outside = (one.refused,) if one.refused else (one.like,) if one.like == NOT_ASSESSABLE.key else ()
-    rung = Rung(
-        case=one.item.scan.name,
-        kind=one.item.damage.kind,
-        level=one.item.damage.level,
-        route=Route.REFUSED if one.refused else Route.HUMAN_REVIEW,
-        score=math.nan,
-        limit=math.nan,
-        signals=one.signals,
-        reasons=outside,
-        outside=outside,
-        action="",
-        dice={},
-        volume_ratio={},
-    )
-    return {"fault": rung.kind, "rung": asdict(rung), "suggestions": dict.fromkeys(SIGNALS, "")}

@@ -14,15 +14,18 @@ from typing import Any
 import numpy as np
 
 from pipelines.bench.page import Inputs, kept
+from pipelines.calibrate import items as scored_items
 from pipelines.compare import segmenter_digest
 from pipelines.degrade import OTHER_GRID
 from pipelines.engine import BundleEngine, load_engine
 from pipelines.labelled import features_folder, kept_copy
 from pipelines.scans import Scan, read_classes, read_nifti, read_scans
+from pipelines.scored import Scored, Scorer, model_digest
 from pipelines.stress import CLEAN, SEED, Rung, Step, Subject, damaged, refused, rung_of
 from triage.case import Case, Volume
 from triage.dicom.deid import Pseudonyms
 from triage.errors import Refusal
+from triage.findings import NOT_ASSESSABLE
 from triage.gate.interpretation import misfit
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 from triage.gate.rules import ThresholdGate, named, readings_of, suggest
@@ -71,7 +74,7 @@ class Probe:
 
     def predict(self, scan: Scan, subject: Subject, step: Step) -> Prediction:
         """After the network only the grid of a volume counts, so most damage is not done again where features are."""
-        name = "" if step[0] == CLEAN else f"{step[0]} {step[1]}"
+        name = f"{step[0]} {step[1]}" if step[1] else ""
         one = kept_copy(scan, name, partial(damaged, subject.volume, step), self.engine.runner, self.features)
         grid = damaged(subject.volume, step) if step[0] in OTHER_GRID else subject.volume
         return self.engine.infer(one.features, one.conformed, grid, seed=SEED)
@@ -124,6 +127,36 @@ def judged(row: Row, point: OperatingPoint) -> Rung:
         reasons=reasons,
         action=rung.action if rung.outside or not reasons else row["suggestions"][reasons[0]],
     )
+
+
+def scored(inputs: Inputs, engine: BundleEngine) -> list[Row]:
+    """The scans, as they are and damaged, that the gate is tuned and tested on: what `pipelines.calibrate` scored."""
+    point = read_operating_point(inputs.bundle / FILE)
+    scorer = Scorer(
+        engine=engine, model=model_digest(inputs.bundle), usual_entropy=point.usual_entropy, cache=inputs.cache
+    )
+    items = scored_items([scan for scan in read_scans(inputs.cases, ("tune", "test")) if scan.labels])
+    return [_scored_row(one) for one in scorer([*items["clean"], *items["tune"], *items["test"]])]
+
+
+def _scored_row(one: Scored) -> Row:
+    """As a rung, to be judged like the others."""
+    outside = (one.refused,) if one.refused else (one.like,) if one.like == NOT_ASSESSABLE.key else ()
+    rung = Rung(
+        case=one.item.scan.name,
+        kind=one.item.damage.kind if one.item.damage.level else CLEAN,
+        level=one.item.damage.level,
+        route=Route.REFUSED if one.refused else Route.HUMAN_REVIEW,
+        score=math.nan,
+        limit=math.nan,
+        signals=one.signals,
+        reasons=outside,
+        outside=outside,
+        action="",
+        dice={},
+        volume_ratio={},
+    )
+    return {"rung": asdict(rung), "suggestions": dict.fromkeys(SIGNALS, "")}
 
 
 def refuses(point: OperatingPoint) -> str:

@@ -3,20 +3,24 @@
 import json
 import math
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipelines.bench import stress_text
-from pipelines.bench.page import _finite
-from pipelines.bench.stress_rows import Row, judged
+from pipelines.bench.stress_rows import Row, _scored_row, judged
 from pipelines.bench.stress_text import LOST, failed, outran
 from pipelines.failure import DICE, VOLUME
+from pipelines.kept import finite
+from pipelines.mixture import Damage
+from pipelines.scans import Scan
+from pipelines.scored import Item, Scored
 from pipelines.stress import Rung, Subject, refused, rung_of
 from tests.builders import a_case, a_volume, finding_samples
 from tests.pipelines.rungs import a_ladder, a_rung
-from tests.triage.gate.scenes import SHAPE, USUAL, a_gate, a_small_prediction
+from tests.triage.gate.scenes import SHAPE, USUAL, a_gate, a_small_prediction, good_signals
 from triage.case import Volume
 from triage.errors import Code, Refusal
 from triage.gate.operating_point import Limit
@@ -43,7 +47,7 @@ def a_row(prediction: Prediction, step: tuple[str, int] = ("noise", 3)) -> Row:
         "rung": asdict(rung_of(subject, step, prediction, a_gate())),
         "suggestions": {name: suggest(name, evidence) for name in SIGNALS},
     }
-    return dict(json.loads(json.dumps(_finite(row), allow_nan=False)))
+    return dict(json.loads(json.dumps(finite(row), allow_nan=False)))
 
 
 def same(value: Any) -> Any:
@@ -76,7 +80,7 @@ def test_another_operating_point_judges_by_the_signals_as_measured() -> None:
 def test_a_refused_image_stays_refused_whatever_the_operating_point() -> None:
     subject = Subject(case=a_case("one"), volume=a_volume(), classes=np.zeros(SHAPE, np.uint8))
     rung = refused(subject, ("cropping", 5), Refusal(Code.COVERAGE, "No head.", do="Send another."))
-    row = {"rung": json.loads(json.dumps(_finite(asdict(rung)))), "suggestions": {}}
+    row = {"rung": json.loads(json.dumps(finite(asdict(rung)))), "suggestions": {}}
 
     assert judged(row, a_gate().operating_point).route is Route.REFUSED
 
@@ -127,3 +131,37 @@ def test_kinds_whose_doubt_falls_are_named() -> None:
 
     assert "1 of 2 graded kinds (not for noise)" in text
     assert "stays at every worse level for 1 (not for noise)" in text
+
+
+def test_other_subjects_are_counted_by_level_whatever_the_kind_and_lesions_are_no_damage() -> None:
+    rungs = [
+        a_rung(score=0.1),
+        a_rung("noise", 3, score=2.0),
+        a_rung("motion", 3, score=0.5),
+        a_rung("cropping", 3, score=math.nan),
+        a_rung("lesion", 3, score=9.0),
+    ]
+
+    text = stress_text.by_level(rungs)
+
+    assert "| as it is | 1 | .100 | .100 | 0 (0%) |" in text
+    assert "| 3 | 3 | 1.250 | 1.250 | 2 (67%) |" in text
+
+
+@pytest.mark.parametrize(("like", "route"), [("normal", "accepted"), ("not_assessable", "human_review")])
+def test_a_scored_case_is_judged_by_its_signals_and_by_the_rules_outside(like: str, route: str) -> None:
+    scan = Scan(name="one", split="tune", finding="", t1=Path(), labels=None, manual=True)
+    good = dict(good_signals())
+    case = Scored(
+        item=Item(scan=scan, damage=Damage(kind="noise", level=2, seed=0)),
+        refused="",
+        signals=good,
+        like=like,
+        entropy_by_distance=(),
+        baselines={},
+        measured=None,
+    )
+
+    rung = judged(_scored_row(case), a_gate().operating_point)
+
+    assert (rung.route, rung.kind, rung.level) == (route, "noise", 2)
