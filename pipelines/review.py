@@ -17,8 +17,8 @@ from triage.dicom.deid import load_or_create_key
 from triage.errors import TriageError
 from triage.review import Accounts, ReviewDesk, connect
 from triage.web.app import create_app
+from triage.web.entrance import Site
 from triage.web.sessions import Seal
-from triage.web.site import Site
 from triage.web.usual import UsualVolumes
 
 CORRECTIONS = "corrections"

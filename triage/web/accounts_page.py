@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from triage.review.words import Role
+from triage.web.entrance import AnOwner, Site, TheSite, own_form
 from triage.web.render import page
-from triage.web.site import AnOwner, Site, TheSite, own_form
 
 router = APIRouter(prefix="/accounts")
 ROLE_WORDS = {

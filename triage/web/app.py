@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 from triage.errors import TriageError
 from triage.review.errors import Incomplete, NotAllowed, NotFound, Outdated, Taken
 from triage.web import accounts_page, case_files, case_page, queue_page, sign_in, verdicts
+from triage.web.entrance import SignInNeeded, Site, site_of
 from triage.web.middleware import ClosedDoors, SizeLimit
 from triage.web.render import page
 from triage.web.sign_in import TooManyTries, way_in
-from triage.web.site import SignInNeeded, Site, site_of
 
 PARTS = (sign_in, queue_page, case_page, case_files, verdicts, accounts_page)
 STATUS: dict[type[TriageError], int] = {

@@ -14,7 +14,7 @@ from triage import NOT_FOR_CLINICAL_USE
 from triage.anatomy import STRUCTURES
 from triage.report.as_figures import FIGURES
 from triage.report.as_nifti import CONFLICT, ENTROPY, IMAGE, SEGMENTATION
-from triage.web.site import CaseFolder, Pseudonym, Somebody, TheSite
+from triage.web.entrance import CaseFolder, Pseudonym, Somebody, TheSite
 
 VOLUMES = (IMAGE, SEGMENTATION, ENTROPY, CONFLICT)
 router = APIRouter(prefix="/cases/{pseudonym}")

@@ -22,8 +22,8 @@ from triage.report.views import VIEWS
 from triage.review.records import CaseFile
 from triage.review.words import CODES, ReaderVerdict
 from triage.verdict import Place
+from triage.web.entrance import CaseFolder, Pseudonym, Somebody, TheSite
 from triage.web.render import page
-from triage.web.site import CaseFolder, Pseudonym, Somebody, TheSite
 from triage.web.usual import Range
 
 CONFLICT_TOP_NATS = 2.0

@@ -7,9 +7,9 @@ from fastapi.responses import HTMLResponse
 
 from triage.review.records import Filters
 from triage.verdict import Route
+from triage.web.entrance import Somebody, TheSite
 from triage.web.label_volume import PSEUDONYM
 from triage.web.render import page
-from triage.web.site import Somebody, TheSite
 
 ROWS = 50
 router = APIRouter()

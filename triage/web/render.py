@@ -13,8 +13,8 @@ from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.gate.wording import WORDING
 from triage.report.as_html import measured
 from triage.report.text import as_shown, number, percent
+from triage.web.entrance import Site, known_session, person_of, site_of
 from triage.web.sessions import COOKIE, LASTS_S, VISIT, Session, new_session
-from triage.web.site import Site, known_session, person_of, site_of
 
 
 def page(request: Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:

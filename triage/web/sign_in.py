@@ -9,10 +9,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from triage.errors import TriageError
 from triage.review.accounts import SHORTEST_PASSWORD, Person
+from triage.web.entrance import Site, TheSite, own_form, site_of
 from triage.web.label_volume import PSEUDONYM
 from triage.web.render import give_session, page
 from triage.web.sessions import COOKIE, new_session
-from triage.web.site import Site, TheSite, own_form, site_of
 
 router = APIRouter()
 _OWN_PLACE = re.compile(rf"/|/cases/{PSEUDONYM.pattern}|/accounts")

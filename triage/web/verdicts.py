@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from triage.review.records import Opinion
 from triage.review.words import ReaderVerdict, State
+from triage.web.entrance import CaseFolder, Pseudonym, Somebody, TheSite, own_form
 from triage.web.label_volume import check_correction
-from triage.web.site import CaseFolder, Pseudonym, Somebody, TheSite, own_form
 
 router = APIRouter(prefix="/cases/{pseudonym}", dependencies=[Depends(own_form)])
 

@@ -16,8 +16,8 @@ from tests.triage.review.desks import PASSWORD, Room
 from triage.report import WRITERS
 from triage.verdict import Report
 from triage.web.app import create_app
+from triage.web.entrance import Site
 from triage.web.sessions import Seal
-from triage.web.site import Site
 from triage.web.usual import UsualVolumes
 
 SMALL = (40, 48, 40)

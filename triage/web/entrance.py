@@ -1,4 +1,4 @@
-"""What the pages are made from, and how a page finds it."""
+"""What the pages are made from, and whom they let in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
