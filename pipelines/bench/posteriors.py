@@ -53,16 +53,13 @@ def measure(inputs: Inputs) -> Results:
     own = own_temperatures(inputs, engine, fitted)
     every = fitted | {with_temperature(name): one for name, one in tempered(fitted, own).items()}
     temperatures = {with_temperature(name): t for name, t in own.items()}
-    rows = compare_posteriors(
-        every, engine, labelled(clean, engine.runner, features), worse, inputs.cache, temperatures
-    )
+    seen = labelled(clean, engine.runner, features)
+    rows = compare_posteriors(every, engine, seen, worse, inputs.cache, temperatures=temperatures)
 
     def rivals(some: Sequence[Scan]) -> dict[str, list[float]]:
         pair = {name: every[name] for name in map(with_temperature, (RIVAL, DEFAULT))}
-        graded = grades_of(
-            pair, engine, labelled(some, engine.runner, features), inputs.cache, temperatures=temperatures
-        )
-        return gains(*graded.values())
+        cases = labelled(some, engine.runner, features)
+        return gains(*grades_of(pair, engine, cases, inputs.cache, temperatures=temperatures).values())
 
     return {
         "bundle": f"{engine.bundle.name} {engine.bundle.version}",
