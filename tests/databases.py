@@ -4,6 +4,8 @@ The server is run from Debian's binaries in a folder of its own, and listens on 
 to run as root, so root runs it as `postgres`.
 """
 
+import gc
+import multiprocessing
 import os
 import pwd
 import shutil
@@ -11,9 +13,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,6 +85,22 @@ class Postgresql:
 
     def _address(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self._folder}"
+
+
+def forked(work: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A process that does this work; it has begun.
+
+    It collects no garbage: among what it inherits may be connections to PostgreSQL, and whoever ends one of those takes
+    answers that others wait for.
+    """
+
+    def alone() -> None:
+        gc.disable()
+        work(*arguments)
+
+    process = multiprocessing.get_context("fork").Process(target=alone)
+    process.start()
+    return process
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,11 @@ One program writes at a time in any of them: SQLite has one lock for it, Postgre
 review may be reasoned about as if it were alone, and the audit cannot fork.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -35,19 +37,21 @@ def connect(url: str) -> Engine:
     """A database by its URL, with its tables made or brought up to date."""
     try:
         address = make_url(url)
-        engine = create_engine(address)
-    except (ArgumentError, ImportError) as error:
+        begin = _BEGIN[address.get_backend_name()]
+        engine = create_engine(address, pool_pre_ping=True)
+    except (ArgumentError, ImportError, KeyError) as error:
         raise TriageError(
             f"The review database address is not understood ({type(error).__name__}).",
             do="Give it as sqlite:////folder/review.db or postgresql+psycopg://host/database, and install its driver.",
         ) from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _BEGIN[engine.dialect.name])
+    event.listen(engine, "begin", begin)
     try:
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _set_up_sqlite)
+            _make_private(Path(address.database or ""))
         with engine.begin() as connection:
             bring_up_to_date(connection)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:
         raise _unusable(address, error) from error
     with transaction(engine) as session:
         audit.begin(session)
@@ -73,6 +77,15 @@ def _set_up_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _make_private(path: Path) -> None:
+    """Notes and password hashes are for the file's owner alone.
+
+    A file that is there is not opened: closing it would drop the locks that this process holds on it.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if _only_reads(connection) else "BEGIN IMMEDIATE")
 
@@ -89,7 +102,7 @@ def _only_reads(connection: Connection) -> bool:
 _BEGIN = {"sqlite": _begin_sqlite, "postgresql": _begin_postgresql}
 
 
-def _unusable(url: URL, error: SQLAlchemyError) -> TriageError:
+def _unusable(url: URL, error: Exception) -> TriageError:
     return TriageError(
         f"The review database ({url.get_backend_name()}) cannot be used ({type(error).__name__}).",
         do="Check that it is there, that you may write to it, that the disk has room and that no program locks it.",

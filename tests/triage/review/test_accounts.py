@@ -12,7 +12,8 @@ from triage.review.errors import Incomplete, NotAllowed, NotFound, Taken
 
 
 def test_the_first_start_gives_a_link_for_the_owner_until_it_was_used(databases: Databases) -> None:
-    accounts = Accounts(connect(databases.made()), hasher=QUICK)
+    engine = connect(databases.made())
+    accounts = Accounts(engine, hasher=QUICK)
     lost, found = accounts.first_link(), accounts.first_link()
     owner = accounts.redeem(str(found), PASSWORD)
 
@@ -21,6 +22,7 @@ def test_the_first_start_gives_a_link_for_the_owner_until_it_was_used(databases:
     assert len(accounts.people()) == 1
     with pytest.raises(NotFound):
         accounts.redeem(str(lost), PASSWORD)
+    engine.dispose()
 
 
 def test_a_person_who_is_invited_sets_a_password_and_is_known_by_it(room: Room) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.builders import BUNDLE, a_refused_report
-from tests.databases import Databases
+from tests.databases import Databases, forked
 from tests.fakes import tiny_report
 from tests.triage.review.desks import ACCEPT, REJECT, Room
 from triage.review import ReaderVerdict, ReviewDesk, Role, State, connect
@@ -203,12 +203,9 @@ def test_of_programs_that_decide_one_case_at_the_same_time_one_does(databases: D
     room.add("rita", "ruth")
     item = room.flag("case-1")
     room.engine.dispose()
-    fork = multiprocessing.get_context("fork")
-    won = fork.Queue()
+    won: multiprocessing.Queue[int] = multiprocessing.get_context("fork").Queue()
     accounts = [room.people[name] for name in ("rita", "ruth", "olga")]
-    programs = [fork.Process(target=decide_at_once, args=(url, tmp_path, item, who, won)) for who in accounts]
-    for program in programs:
-        program.start()
+    programs = [forked(decide_at_once, url, tmp_path, item, who, won) for who in accounts]
     for program in programs:
         program.join()
 

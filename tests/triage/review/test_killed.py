@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.databases import Databases
+from tests.databases import Databases, forked
 from tests.fakes import tiny_report
 from tests.triage.review.desks import Room
 from triage.review import ReaderVerdict, ReviewDesk, ReviewQueue, State, connect
@@ -47,8 +47,7 @@ def review_all(url: str, folder: Path, account: int, done: Connection) -> None:
 def reviewer(url: str, folder: Path, account: int) -> tuple[BaseProcess, Connection]:
     """A process that reviews, and where it tells what it has done; a None at the end."""
     mine, its = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=review_all, args=(url, folder, account, its))
-    process.start()
+    process = forked(review_all, url, folder, account, its)
     its.close()
     return process, mine
 

@@ -1,6 +1,5 @@
 """A database of any older schema becomes what the tables say, with all that it held."""
 
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -10,7 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from tests.databases import Databases
+from tests.databases import Databases, forked
 from tests.triage.review.first_schema import make_first_schema
 from triage.errors import TriageError
 from triage.review import connect, open_queue
@@ -104,10 +103,7 @@ def test_every_old_item_is_a_case_in_doubt_with_the_route_of_its_own_decision(up
 
 
 def test_programs_that_open_an_old_database_at_the_same_time_take_turns(first: str) -> None:
-    fork = multiprocessing.get_context("fork")
-    programs = [fork.Process(target=open_and_close, args=(first,)) for _ in range(3)]
-    for program in programs:
-        program.start()
+    programs = [forked(open_and_close, first) for _ in range(3)]
     for program in programs:
         program.join()
 

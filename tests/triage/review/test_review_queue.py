@@ -1,7 +1,6 @@
 """What the database of the queue adds to the contract of a queue."""
 
 import math
-import multiprocessing
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import a_refused_report
+from tests.databases import forked
 from tests.fakes import tiny_report
 from triage.errors import TriageError
 from triage.review import open_queue
@@ -43,6 +43,15 @@ def test_the_database_keeps_a_write_ahead_log_so_that_readers_never_wait(tmp_pat
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_only_its_owner_can_read_the_file_of_the_database(tmp_path: Path) -> None:
+    with closing(open_queue(address(tmp_path))) as queue:
+        queue.settle(tiny_report())
+
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("review.db*")}
+
+    assert modes == {"review.db": 0o600, "review.db-wal": 0o600, "review.db-shm": 0o600}
+
+
 def test_a_reader_is_served_while_a_writer_holds_the_database(tmp_path: Path) -> None:
     with closing(open_queue(address(tmp_path))) as queue:
         queue.settle(tiny_report(doubt=2.0))
@@ -53,10 +62,7 @@ def test_a_reader_is_served_while_a_writer_holds_the_database(tmp_path: Path) ->
 
 
 def test_runs_that_settle_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("fork")
-    runs = [fork.Process(target=settle_many, args=(address(tmp_path), name)) for name in ("a", "b", "c")]
-    for run in runs:
-        run.start()
+    runs = [forked(settle_many, address(tmp_path), name) for name in ("a", "b", "c")]
     for run in runs:
         run.join()
 
@@ -78,7 +84,9 @@ def test_a_settlement_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) 
         assert [item.pseudonym for item in queue.open_items()] == ["case-1"]
 
 
-@pytest.mark.parametrize("url", ["not a url", "sqlite:////dev/null/review.db", "postgresql+nodriver://h/d"])
+@pytest.mark.parametrize(
+    "url", ["not a url", "sqlite:////dev/null/review.db", "postgresql+nodriver://h/d", "mysql://h/d"]
+)
 def test_a_database_that_cannot_be_opened_is_an_error_that_says_what_to_do(url: str) -> None:
     with pytest.raises(TriageError) as error:
         open_queue(url)
