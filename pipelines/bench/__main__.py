@@ -16,7 +16,7 @@ from pipelines.bench import (
     predictive,
     prior,
     promise,
-    queue,
+    review_queue,
     segmentation,
     stress,
 )
@@ -37,7 +37,7 @@ BENCHES: tuple[Bench, ...] = (
     stress.BENCH,
     explain.BENCH,
     capacity.BENCH,
-    queue.BENCH,
+    review_queue.BENCH,
     monitor.BENCH,
     active.BENCH,
     challenge.BENCH,

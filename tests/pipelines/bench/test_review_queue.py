@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.bench import queue
+from pipelines.bench import review_queue
 from pipelines.bench.page import Inputs
 
 FIGURES = {
@@ -21,9 +21,9 @@ FIGURES = {
 
 def test_every_piece_is_measured_on_a_desk_as_full_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WAITING": 200, "READ_ALREADY": 10, "REPEATS": 2}.items():
-        monkeypatch.setattr(queue, name, value)
+        monkeypatch.setattr(review_queue, name, value)
     monkeypatch.delenv("BRAIN_TRIAGE_BENCH_POSTGRESQL", raising=False)
-    measured = queue.measure(Inputs(data=tmp_path, cache=tmp_path))
+    measured = review_queue.measure(Inputs(data=tmp_path, cache=tmp_path))
 
     assert set(measured) == {"load", "sqlite"}
     assert len(measured["sqlite"]["ms"]) == 6
@@ -31,7 +31,7 @@ def test_every_piece_is_measured_on_a_desk_as_full_as_it_says(tmp_path: Path, mo
 
 
 def test_the_page_marks_what_is_over_its_budget_and_says_what_was_not_measured(tmp_path: Path) -> None:
-    page = queue.write(FIGURES, tmp_path)
+    page = review_queue.write(FIGURES, tmp_path)
 
     assert "| first page | **22** (202, 135) |  |" in page
     assert "**200** (900, 300): **over the budget**" in page

@@ -40,7 +40,7 @@ quiet machine takes, and in brackets the median and the fastest wall time on thi
 processes wanted. SQLite {sqlite}, PostgreSQL {postgresql} with its default settings.
 
 {rows}
-`python -m pipelines.bench.queue`
+`python -m pipelines.bench.review_queue`
 """
 
 
@@ -222,7 +222,7 @@ def _cell(ms: Mapping[str, float] | None) -> str:
     return f"**{ms['processor']:.0f}** ({ms['median']:.0f}, {ms['fastest']:.0f}){over}"
 
 
-BENCH = Bench(name="queue", measure=measure, write=write)
+BENCH = Bench(name="review_queue", measure=measure, write=write)
 
 if __name__ == "__main__":
     run([BENCH])
