@@ -144,8 +144,9 @@ def write(results: Results, folder: Path) -> str:
 
 Bundle {results["bundle"]}. A case is first decided with {BUDGETS[0]} heads of the posterior, and with all {SAMPLES}
 only where its score lies within a margin of the gate's limit, {limit:g}. The margin is {SAFETY:g} times the largest
-error of that first score on the tune split: {listed}. Cases are those of the gate: tune scans as they are, test scans by
-the stated mixture. Certifying with all heads holds for the stopped procedure as long as both give the same verdicts.
+error of that first score on the tune split: {listed}. Cases are those of the gate: tune scans as they are, test
+scans by the stated mixture. Certifying with all heads holds for the stopped procedure as long as both give the
+same verdicts.
 
 {table(header, shown)}
 Fewer than {BUDGETS[0]} heads at first would cost more, not less: so few cannot tell which classes may stay at their
