@@ -196,6 +196,10 @@ Of {named_first} flagged scans the reason named first fits the fault in {reasons
 fits in {actions}.
 
 {faults}
+The weights of the score are fitted to find failures, not to name them: a signal that rises with many faults, such as
+the distance from training, is named first where a more telling one has a small weight. The other reasons of a flag
+stand below the first, each with its part.
+
 ## Everywhere, or in one place
 
 Conflict with anatomy is looked at in 10 mm patches. The misfit is the share of the brain whose patches anatomy at

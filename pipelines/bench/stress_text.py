@@ -21,10 +21,10 @@ FALLING = "sample_disagreement"
 
 PAGE = """# Stress ladder
 
-Two labelled scans of the test split ({scans}) are damaged (`pipelines.degrade`) and go through engine and gate. There
-are eleven kinds of damage and five levels; measured here are {steps}: two cores that others used too had no time for
-the rest. Your own scans, at all levels: `brain-triage stress FOLDER`. Model: {bundle}, as judged by the operating point
-that is shipped now. Its promise: {promise}
+Two labelled scans of the test split ({scans}) are damaged (`pipelines.degrade`) and go through engine and gate. Of the
+five levels of the eleven kinds of damage {levels} are measured here, and a flip, which has no levels, once. Your own
+scans, at all levels: `brain-triage stress FOLDER`. Model: {bundle}, as judged by the operating point that is shipped
+now. Its promise: {promise}
 
 ![Doubt above, Dice below, by level of damage; a line a scan](stress.png)
 
