@@ -98,6 +98,9 @@ def keep(folder: Path, settings: Settings) -> BundleId:
             shutil.copytree(folder, partial)
             _flush(partial)
             partial.rename(place)
+        except OSError:
+            if not place.is_dir():  # another run has not kept it meanwhile
+                raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return identify(place)

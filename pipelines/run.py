@@ -11,7 +11,7 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from pipelines.bundles import bundle_in_use, open_history
+from pipelines.bundles import bundle_in_use, keep, open_history
 from pipelines.folders import locked, replace_file, unwritable
 from pipelines.inbox import Desk, inputs, run_inbox, where
 from pipelines.logs import open_log, quiet_libraries
@@ -45,6 +45,7 @@ def gather_tools(settings: Settings, queue: ReviewQueue) -> Tools:
     with open_history(settings) as history:
         bundle = bundle_in_use(settings, history.live())
     engine, gate = load_engine(bundle, device=settings.device), load_gate(bundle)
+    keep(bundle, settings)  # its decisions can be replayed when the program has come with another one
     watched = watch(queue.engine, engine.bundle, read_promises(bundle), tuple(gate.operating_point.limits))
     return Tools(
         read=partial(read_volume, limits=settings.limits),
