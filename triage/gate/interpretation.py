@@ -12,7 +12,7 @@ from triage.verdict import EntropyShare, Interpretation, Place, Prediction, Side
 
 SPOTS = 3
 GLOBAL_MISFIT = 0.1
-"""Clean scans and such with a lesion have under .01, poses 15 mm off and flipped heads over .3: see explain.md."""
+"""Clean scans and such with a lesion have under .01, metal up to .1, wrong poses and heads upside down over .27."""
 MOST_TO_EDIT = 1 / 3
 """Of the brain's slices."""
 MIDLINE_MM = 4

@@ -53,7 +53,7 @@ def _fit(interpretation: Interpretation | None) -> str:
         return reach.strip()
     return (
         f"{reach}Around {percent(interpretation.misfit)} of the brain anatomy fits worse here than at an unknown pose; "
-        "a failed registration makes that a third or more, one abnormal place a few percent at most."
+        "a failed registration makes that a quarter or more, one abnormal place a tenth at most."
     )
 
 
