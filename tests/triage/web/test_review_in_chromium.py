@@ -69,6 +69,13 @@ def at_a_browser(browser: Browser, address: str, *, webgl: bool = False) -> Iter
     context.close()
 
 
+def arrive(page: Page, selector: str) -> Any:
+    """Wait for what a page holds, and for the scripts that make its keys work."""
+    element = page.wait_for_selector(selector)
+    page.wait_for_load_state("load")
+    return element
+
+
 def let_in(page: Page, house: House, address: str, name: str) -> None:
     """Sign in by the cookie that the sign-in gives."""
     person = house.room.accounts.person(house.room.people[name])
@@ -92,10 +99,10 @@ def test_a_reviewer_signs_in_looks_paints_decides_and_the_case_leaves_the_queue(
         page.fill("[name=name]", "rita")
         page.fill("[name=password]", PASSWORD)
         page.keyboard.press("Enter")
-        page.wait_for_selector("#cases")
+        arrive(page, "#cases")
         page.keyboard.press("j")
         page.keyboard.press("Enter")
-        page.wait_for_selector("#claim")
+        arrive(page, "#claim")
         page.keyboard.press("c")
         page.wait_for_selector("#paint:enabled")
         shown = page.locator("canvas").screenshot()
@@ -147,8 +154,7 @@ def test_of_two_browsers_that_race_one_gets_the_case_and_its_hostile_note_is_tex
             page.evaluate("() => { setTimeout(() => document.querySelector('#claim').click(), 50) }")
         outcome = {}
         for page in (rita, ruth):
-            element = page.wait_for_selector("#opinion, h1:has-text('has this case in hand')")
-            assert element is not None
+            element = arrive(page, "#opinion, h1:has-text('has this case in hand')")
             outcome[element.evaluate("element => element.tagName")] = page
         winner, loser = outcome["FORM"], outcome["H1"]
         winner.keyboard.press("3")

@@ -50,6 +50,7 @@ export class Viewer {
     if (!document.createElement("canvas").getContext("webgl2")) {
       throw new Error("this browser has no WebGL2");
     }
+    await import("./vendor/niivue/niivue.umd.js"); // large: the keys and the verdict do not wait for it
     this.nv = new window.niivue.Niivue({
       isRadiologicalConvention: true,
       sagittalNoseLeft: true,
