@@ -21,8 +21,8 @@ from tests.triage.gate.scenes import (
 )
 from triage.anatomy import BRAIN, N_CLASSES
 from triage.findings import FINDINGS
-from triage.gate.wording import WORDING, Action
 from triage.gate.signals import FAR_MM, PATCH_MM, SIGNALS, Evidence
+from triage.gate.wording import WORDING, Action
 from triage.verdict import Prediction
 
 every_signal = pytest.mark.parametrize("name", SIGNALS)
