@@ -56,7 +56,7 @@ def fused_probability(logits: Tensor, ratio: Tensor, *, temperature: float = 1.0
 
 
 def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax over the first axis and its entropy, nats: log Z - sum p x takes one exponential a class. Uses logits up."""
+    """Softmax over the first axis and its entropy, nats: log Z - sum p x, one exponential a class. logits: used up."""
     x = logits.sub_(logits.amax(dim=0))
     p = exp(x)
     z = p.sum(dim=0)
