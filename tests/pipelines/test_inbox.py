@@ -199,7 +199,7 @@ def test_a_doubt_that_is_not_a_number_goes_to_a_human(desk: Desk) -> None:
 
 def test_a_queue_that_cannot_be_written_stops_the_run_and_shows_no_folder(desk: Desk) -> None:
     class BrokenQueue(InMemoryQueue):
-        def settle(self, report: object) -> None:
+        def settle(self, report: object, *, blind: bool = False) -> None:
             raise TriageError("The review database cannot be used.", do="Check it.")
 
     with pytest.raises(TriageError, match="review database"):
