@@ -71,13 +71,7 @@ class LittleHead:
     @property
     def labels(self) -> NDArray[np.uint8]:
         """(80, 80, 80) class ids, the truth."""
-        points = _points(self.seed)
-        labels = np.zeros(SHAPE, np.uint8)
-        for number, centre, radii in ANATOMY:
-            labels[_inside(points, centre, radii)] = number
-        if self.lesion is not None:
-            labels[_inside(points, self.lesion, (6, 6, 6)) & (labels == 3)] = LESION
-        return labels
+        return _labels(self.seed, self.lesion)
 
     @property
     def volume(self) -> Volume:
@@ -192,6 +186,18 @@ def _atlas(heads: Sequence[LittleHead]) -> Atlas:
 
 def _one_hot(classes: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.one_hot(classes, N_CLASSES).T.float()
+
+
+@cache
+def _labels(seed: int, lesion: tuple[float, float, float] | None) -> NDArray[np.uint8]:
+    points = _points(seed)
+    labels = np.zeros(SHAPE, np.uint8)
+    for number, centre, radii in ANATOMY:
+        labels[_inside(points, centre, radii)] = number
+    if lesion is not None:
+        labels[_inside(points, lesion, (6, 6, 6)) & (labels == 3)] = LESION
+    labels.setflags(write=False)  # they are handed out again
+    return labels
 
 
 @cache

@@ -3,9 +3,8 @@
 Everything goes through the commands and the review pages as people use them; only the heads are little ones.
 """
 
-import re
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
+from models.parallel import one_thread_an_operation
 from models.priors import pose
 from pipelines import retrain_replay
 from pipelines.bundles import identify, open_history
@@ -25,14 +24,12 @@ from pipelines.run import find_cases
 from pipelines.settings import Settings, load_settings
 from tests.builders import onto
 from tests.little_heads import AFFINE, LittleHead, little_bundle, write_table
-from tests.triage.review.desks import PASSWORD
-from tests.triage.web.house import Visitor
+from tests.triage.web.readers import the_owner
 from triage.dicom.write import write_enhanced_series
 from triage.ledger import Split
 from triage.report.as_nifti import SEGMENTATION
 from triage.review import open_queue
 from triage.verdict import Route
-from triage.web.app import create_app
 
 RIGHT, LEFT = (9.0, -3.0, 4.0), (-9.0, -3.0, 4.0)
 HARD: Mapping[str, LittleHead] = {
@@ -50,7 +47,6 @@ tracking: {"on": false}
 """
 TUNE = [("tune", LittleHead(seed=100 + k, noise=noise)) for k, noise in enumerate((0.008, 0.009, 0.0095, 0.010))]
 TEST = [("test", LittleHead(seed=200 + k, lesion=(None, RIGHT, LEFT)[k % 3])) for k in range(10)]
-_ITEM = re.compile(r'name="item" value="(\d+)"')
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,14 @@ class Hospital:
 
 
 @pytest.fixture
-def hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hospital:
+def one_thread() -> Iterator[None]:
+    """In heads this small, threads mostly wait for each other."""
+    with one_thread_an_operation():
+        yield
+
+
+@pytest.fixture
+def hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Hospital:
     """Its model is live; twelve patients lie in the inbox."""
     monkeypatch.setattr(pose, "STARTS_DEG", ((0, 0, 0),))  # little heads are never tilted
     monkeypatch.setattr(retrain_replay, "REPLAY", tmp_path / "replay")
@@ -127,31 +130,11 @@ def set_limits(bundle: Path, cases: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def read_the_queue(hospital: Hospital, correct: Sequence[str], reject: str) -> None:
-    """The owner signs in by the one-time link, and reads every flagged case in the browser."""
-    with review_site(hospital.settings, secure=False, double=False) as site:
-        visitor = Visitor(TestClient(create_app(site)))
-        link = f"/link/{site.accounts.first_link()}"
-        visitor.send(link, {"password": PASSWORD, "again": PASSWORD}, seen_on=link)
+    """The owner signs in by the one-time link, and reads every flagged case."""
+    with review_site(hospital.settings, secure=False, double=False) as site, the_owner(site) as reader:
         for patient in correct:
-            page, item = take(visitor, hospital.pseudonyms[patient])
-            file = {"file": ("corrected.nii", hospital.truth(patient).to_bytes())}
-            kept = visitor.send(f"{page}/corrections", {"item": item}, seen_on=page, files=file)
-            sha256 = re.search(r"[0-9a-f]{64}", str(kept.url))
-            assert sha256 is not None, kept.text
-            verdict = {"verdict": "correct", "code": "missed_lesion", "correction": sha256[0]}
-            assert visitor.send(f"{page}/decide", {"item": item, **verdict}, seen_on=page).status_code == 200
-        page, item = take(visitor, hospital.pseudonyms[reject])
-        verdict = {"verdict": "reject", "code": "failed"}
-        assert visitor.send(f"{page}/decide", {"item": item, **verdict}, seen_on=page).status_code == 200
-
-
-def take(visitor: Visitor, pseudonym: str) -> tuple[str, str]:
-    """Take a case in hand; gives its page and the number of its item."""
-    page = f"/cases/{pseudonym}"
-    item = _ITEM.search(visitor.see(page).text)
-    assert item is not None
-    assert visitor.send(f"{page}/claim", {"item": item[1]}, seen_on=page).status_code == 200
-    return page, item[1]
+            reader.correct(hospital.pseudonyms[patient], hospital.truth(patient).to_bytes(), "missed_lesion")
+        reader.reject(hospital.pseudonyms[reject], "failed")
 
 
 def let_train(hospital: Hospital, patients: Sequence[str]) -> None:

@@ -1,9 +1,6 @@
 """The review pages as a reviewer meets them, in a real browser."""
 
 import re
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,15 +10,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from pipelines.review import Binding, server
 from tests.triage.report.test_page_in_chromium import CHROMIUM, FLAGS
 from tests.triage.review.desks import PASSWORD
 from tests.triage.web.house import House
+from tests.triage.web.readers import SLOW_MS, served
 from triage.anatomy import LESION
 from triage.report.as_nifti import SEGMENTATION
 from triage.web.sessions import COOKIE, new_session
 
-SLOW_MS = 240_000
 NO_WEBGL = "HTMLCanvasElement.prototype.getContext = () => null"
 WITH_PICTURES = ("json", "nifti", "figures")
 DESK, TABLET, PHONE = 1440, 820, 390
@@ -40,15 +36,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def address(house: House) -> Iterator[str]:
     """The pages of the house, served."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = server(house.app, Binding())
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not running.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running.should_exit = True
-        thread.join()
+    with served(house.app) as address:
+        yield address
 
 
 @contextmanager
