@@ -81,6 +81,14 @@ def test_two_sources_share_their_spread_and_not_their_mean():
     assert known["few"][KEY].dice == pytest.approx(0.60 - far * math.sqrt(2))
 
 
+def test_a_clean_scan_without_a_structure_is_no_habit_and_fails():
+    clean = [seen(ratio=1.0), seen(ratio=1.02)]
+    lost = seen(dice=0.0, ratio=0.0)
+
+    assert habits({"one": [*clean, lost], "lost": [lost, lost]}) == habits({"one": clean})
+    assert failures(lost, habits({"one": clean})["one"])
+
+
 def test_no_habit_is_known_from_one_scan_a_source():
     assert habits({"few": [seen()], "other": [seen()]}) == {}
 
