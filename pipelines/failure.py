@@ -85,8 +85,8 @@ def habits(clean: Mapping[str, Sequence[Measured]]) -> Mapping[str, Habits]:
     """By source of labels, from the clean scans of the tune split with such labels.
 
     What is usual is the source's own mean; how far scans lie from it is pooled over the sources. Limits are those of
-    the next scan of that source by Student's t: with few scans they are wide. None are known from one scan a source, nor
-    from a scan in which a structure was not found: that is no habit of labels.
+    the next scan of that source by Student's t: with few scans they are wide. None are known from one scan a source,
+    nor from a scan in which a structure was not found: that is no habit of labels.
     """
     found_all = {s: [m for m in own if all(r > 0 for r in m.volume_ratio.values())] for s, own in clean.items()}
     clean = {source: own for source, own in found_all.items() if own}
