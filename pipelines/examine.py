@@ -95,7 +95,9 @@ def _examine(one: Labelled, engine: BundleEngine, gate: Gate, cache: Path) -> Ex
         source = "manual labels" if scan.manual else "automatic labels"
         found = dice_table(prediction.scanner_labels, read_classes(scan.labels)[0])
         mean_dice = float(np.nanmean([found[key] for key in GRADED]))
-        counts = _coarse(grades_of({"bundle": engine.model.posterior}, engine, [one], cache)["bundle"][0])
+        own = {"bundle": engine.model.temperature}
+        graded = grades_of({"bundle": engine.model.posterior}, engine, [one], cache, temperatures=own)
+        counts = _coarse(graded["bundle"][0])
     return Examined(
         case=scan.name,
         subject=scan.subject or scan.name,
