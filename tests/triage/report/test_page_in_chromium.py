@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.builders import (
     a_case,
@@ -21,15 +21,6 @@ from tests.builders import (
 from tests.triage.report.run_folders import a_run, fill
 from triage.report.as_html import INDEX, write_index
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
     '"><svg/onload=alert(2)>',
@@ -40,16 +31,6 @@ HOSTILE = (
     "javascript:alert(4)",
     "</style><link rel=stylesheet href=http://evil.example/x.css>",
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no /usr/bin/chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

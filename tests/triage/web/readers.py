@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Page, sync_playwright
 
 from pipelines.review import Binding, server
-from tests.triage.report.test_page_in_chromium import CHROMIUM, FLAGS
+from tests.chromium import CHROMIUM, FLAGS
 from tests.triage.review.desks import PASSWORD
 from tests.triage.web.house import Visitor
 from triage.web.app import create_app

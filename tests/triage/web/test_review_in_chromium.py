@@ -8,9 +8,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.triage.report.test_page_in_chromium import CHROMIUM, FLAGS
 from tests.triage.review.desks import PASSWORD
 from tests.triage.web.house import House
 from tests.triage.web.readers import SLOW_MS, served
@@ -21,16 +20,6 @@ from triage.web.sessions import COOKIE, new_session
 NO_WEBGL = "HTMLCanvasElement.prototype.getContext = () => null"
 WITH_PICTURES = ("json", "nifti", "figures")
 DESK, TABLET, PHONE = 1440, 820, 390
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no /usr/bin/chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
