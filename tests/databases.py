@@ -87,7 +87,7 @@ class Postgresql:
         return f"postgresql+psycopg://postgres@/{database}?host={self._folder}"
 
 
-def forked(work: Callable[..., None], *arguments: object) -> BaseProcess:
+def forked(work: Callable[..., object], *arguments: object) -> BaseProcess:
     """A process that does this work; it has begun.
 
     It collects no garbage: among what it inherits may be connections to PostgreSQL, and whoever ends one of those takes

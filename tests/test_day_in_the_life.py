@@ -3,32 +3,20 @@
 Everything goes through the commands and the review pages as people use them; only the heads are little ones.
 """
 
-import runpy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 from models.parallel import one_thread_an_operation
-from models.priors import pose
-from pipelines import retrain_replay
 from pipelines.bundles import identify, open_history
-from pipelines.cli import main
 from pipelines.retrain_corrections import open_ledger
 from pipelines.review import review_site
 from pipelines.run import find_cases
-from pipelines.settings import Settings, load_settings
-from tests.builders import onto
-from tests.little_heads import AFFINE, LittleHead, little_bundle, write_table
+from tests.hospital import Hospital, open_hospital, set_limits
+from tests.little_heads import LittleHead, write_table
 from tests.triage.web.readers import the_owner
-from triage.dicom.write import write_enhanced_series
 from triage.ledger import Split
-from triage.report.as_nifti import SEGMENTATION
-from triage.review import open_queue
 from triage.verdict import Route
 
 RIGHT, LEFT = (9.0, -3.0, 4.0), (-9.0, -3.0, 4.0)
@@ -39,64 +27,8 @@ HARD: Mapping[str, LittleHead] = {
 }
 """Two have a lesion, which the model does not expect; one moved so much that nobody can read it."""
 PATIENTS: Mapping[str, LittleHead] = {f"patient-{k:02}": LittleHead(seed=k) for k in range(12)} | HARD
-CONFIG = """
-device: reference
-blind_review: 0
-writers: [nifti]
-tracking: {"on": false}
-"""
 TUNE = [("tune", LittleHead(seed=100 + k, noise=noise)) for k, noise in enumerate((0.008, 0.009, 0.0095, 0.010))]
 TEST = [("test", LittleHead(seed=200 + k, lesion=(None, RIGHT, LEFT)[k % 3])) for k in range(10)]
-
-
-@dataclass(frozen=True)
-class Hospital:
-    """A place with an inbox, and everything that an installation writes."""
-
-    folder: Path
-
-    @property
-    def inbox(self) -> Path:
-        return self.folder / "inbox"
-
-    @property
-    def settings(self) -> Settings:
-        return load_settings(self.folder / "site.yaml").changed(
-            {"out": self.folder / "out", "state": self.folder / "state"}
-        )
-
-    def command(self, *words: object) -> int:
-        """A command of the program, for this place."""
-        places = ("--out", self.settings.out, "--state", self.settings.state, "--config", self.folder / "site.yaml")
-        return main([str(word) for word in (*words, *places)])
-
-    @cached_property
-    def pseudonyms(self) -> Mapping[str, str]:
-        """Patient -> pseudonym."""
-        cases = find_cases(self.inbox, self.settings).cases
-        return {case.structural.files[0].path.parent.name: case.pseudonym for case in cases}
-
-    def flagged(self) -> set[str]:
-        """Patients that wait for a human."""
-        queue = open_queue(self.settings.review_database)
-        waiting = {item.pseudonym for item in queue.open_items()}
-        queue.close()
-        return {patient for patient, pseudonym in self.pseudonyms.items() if pseudonym in waiting}
-
-    def segmentation(self, patient: str) -> tuple[np.ndarray, np.ndarray]:
-        """Labels of the latest decision on the scanner's grid, and the affine of the grid."""
-        image = nib.load(self.settings.out / self.pseudonyms[patient] / SEGMENTATION)
-        return np.asarray(image.dataobj), np.asarray(image.affine)
-
-    def truth(self, patient: str) -> nib.Nifti1Image:
-        """What a careful reviewer draws."""
-        labels, affine = self.segmentation(patient)
-        return nib.Nifti1Image(onto(PATIENTS[patient].labels, AFFINE, labels.shape, affine), affine)
-
-    def right(self, patient: str) -> float:
-        """Share of the head's voxels that the latest decision has right."""
-        truth = np.asarray(self.truth(patient).dataobj)
-        return float((self.segmentation(patient)[0] == truth)[truth > 0].mean())
 
 
 @pytest.fixture
@@ -108,25 +40,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Hospital:
-    """Its model is live; twelve patients lie in the inbox."""
-    monkeypatch.setattr(pose, "STARTS_DEG", ((0, 0, 0),))  # little heads are never tilted
-    monkeypatch.setattr(retrain_replay, "REPLAY", tmp_path / "replay")
-    (tmp_path / "site.yaml").write_text(CONFIG)
-    place = Hospital(folder=tmp_path)
-    for patient, head in PATIENTS.items():
-        tags = {"PatientID": patient, "PatientName": f"Doe^{patient}", "PatientAge": "040Y"}
-        write_enhanced_series(head.volume, place.inbox / patient, tags=tags)
+    """Twelve patients lie in its inbox."""
     cases = write_table(tmp_path / "cases", [*TUNE, *TEST])
-    first = little_bundle(tmp_path / "first", tmp_path / "replay")
-    set_limits(first, cases, monkeypatch)
-    assert place.command("promote", first, "--because", "The first model of this place.") == 0
-    return place
-
-
-def set_limits(bundle: Path, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """python -m pipelines.set_limits"""
-    monkeypatch.setattr("sys.argv", ["set_limits", "--cases", str(cases), "--bundle", str(bundle)])
-    runpy.run_module("pipelines.set_limits", run_name="__main__")
+    return open_hospital(tmp_path, PATIENTS, cases, monkeypatch)
 
 
 def read_the_queue(hospital: Hospital, correct: Sequence[str], reject: str) -> None:

@@ -12,7 +12,7 @@ from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.no_brains import never_accepted
 from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.bench.stress_rows import SCANS, Probe, Row, as_t1, judged, open_probe, refuses, scans_of, scored
-from pipelines.degrade import DEGRADATIONS, SAME_AT_EVERY_LEVEL
+from pipelines.degrade import DEGRADATIONS, LEVELS, SAME_AT_EVERY_LEVEL
 from pipelines.scans import Scan
 from pipelines.settings import SHIPPED_BUNDLE
 from pipelines.stress import CLEAN, steps
@@ -22,8 +22,7 @@ from triage.gate.operating_point import FILE, OperatingPoint, read_operating_poi
 
 PLOT = "stress.png"
 NO_BRAIN = "no brain"
-STEPS = steps(tuple(DEGRADATIONS), (3, 5))
-"""The other levels are left out: they take 6 CPU seconds a row, and 15 where no features are kept."""
+STEPS = steps(tuple(DEGRADATIONS), LEVELS)
 
 
 def measure(inputs: Inputs) -> Results:

@@ -4,15 +4,18 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from models.bundle import METADATA, POSTERIOR, load_bundle, read_network, seal, write_metadata, write_tensors
 from models.cells import Cells, write_cells
+from models.parallel import one_thread_an_operation
 from pipelines import retrain_replay
 from pipelines.labelled import trunk_digest
 from pipelines.retrain import plan_job, retrain
@@ -20,6 +23,9 @@ from pipelines.retrain_cells import corrected_cells, near
 from pipelines.retrain_corrections import load_corrected, open_ledger, read_corrections
 from pipelines.retrain_job import Job, Options
 from pipelines.settings import SHIPPED_BUNDLE, Settings
+from pipelines.tracking import training_store
+from pipelines.tracking_retrain import follow_retraining
+from tests.killed import KILLS, killed_at_random
 from tests.pipelines.corrected_cases import a_correction, correct
 from triage.anatomy import N_CLASSES
 from triage.errors import TriageError
@@ -202,6 +208,33 @@ def test_a_retraining_that_was_killed_goes_on_and_ends_with_the_same_bits(
     found = retrain(job, tmp_path / "again")
 
     assert found.bundle.digest == load_bundle(new).digest
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_bits_and_in_one_tracked_run(
+    done: tuple[Settings, Job, Path], tmp_path: Path
+) -> None:
+    settings, _, new = done
+    store = training_store(settings.changed({"state": tmp_path / "state"}))
+
+    def again(folder: Path) -> None:
+        retrain(planned(settings, state=folder / "retraining"), folder / "again", follow_retraining(store, pytest.fail))
+
+    died, worlds = 0, 0
+    with one_thread_an_operation():
+        for worlds in count(1):
+            place = tmp_path / f"world-{worlds}"
+            died += killed_at_random(again, place, longest_s=4.0, kills=KILLS - died, seed=worlds)
+            again(place)
+
+            assert load_bundle(place / "again").digest == load_bundle(new).digest
+            assert sorted(path.name for path in place.iterdir()) == ["again", "retraining"]
+            if died == KILLS:
+                break
+    client = MlflowClient(store.uri)
+    runs = [run for experiment in client.search_experiments() for run in client.search_runs([experiment.experiment_id])]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len([run for run in runs if "mlflow.parentRunId" not in run.data.tags]) == worlds
 
 
 def test_what_was_learnt_is_no_reason_to_retrain(done: tuple[Settings, Job, Path]) -> None:
