@@ -131,7 +131,7 @@ def run_stage(job: Job, name: str, work: Callable[[Job], Metrics]) -> None:
 
 def read_stages(folder: Path) -> dict[str, dict[str, Any]]:
     """Every stage that is done, in order of time."""
-    found = {path.stem: json.loads(path.read_text()) for path in (folder / STAGES).glob("*.json")}
+    found = {path.stem: json.loads(path.read_text()) for path in (folder / STAGES).glob("[!.]*.json")}
     return dict(sorted(found.items(), key=lambda item: item[1]["began_ms"]))
 
 

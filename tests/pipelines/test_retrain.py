@@ -17,11 +17,12 @@ from models.bundle import METADATA, POSTERIOR, load_bundle, read_network, seal, 
 from models.cells import Cells, write_cells
 from models.parallel import one_thread_an_operation
 from pipelines import retrain_replay
+from pipelines.folders import PARTIAL
 from pipelines.labelled import trunk_digest
 from pipelines.retrain import plan_job, retrain
 from pipelines.retrain_cells import corrected_cells, near
 from pipelines.retrain_corrections import load_corrected, open_ledger, read_corrections
-from pipelines.retrain_job import Job, Options
+from pipelines.retrain_job import STAGES, Job, Options, read_stages
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from pipelines.tracking import training_store
 from pipelines.tracking_retrain import follow_retraining
@@ -235,6 +236,13 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits_and_in_one_tracked_
     runs = [run for experiment in client.search_experiments() for run in client.search_runs([experiment.experiment_id])]
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len([run for run in runs if "mlflow.parentRunId" not in run.data.tags]) == worlds
+
+
+def test_a_record_that_a_kill_left_unfinished_is_no_stage(done: tuple[Settings, Job, Path], tmp_path: Path) -> None:
+    shutil.copytree(done[1].folder, tmp_path / "job")
+    (tmp_path / "job" / STAGES / f"{PARTIAL}bundle.json").touch()
+
+    assert read_stages(tmp_path / "job") == read_stages(done[1].folder)
 
 
 def test_what_was_learnt_is_no_reason_to_retrain(done: tuple[Settings, Job, Path]) -> None:
