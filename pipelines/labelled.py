@@ -16,7 +16,7 @@ from models.network import SUBVOXELS, Trunk
 from models.runtime import Runner
 from pipelines.degrade import DEGRADATIONS, LEVELS
 from pipelines.preprocess import Conformed, conform
-from pipelines.scans import Scan, read_classes, read_nifti
+from pipelines.scans import Scan, file_sha256, read_classes, read_nifti
 from triage.case import Volume
 from triage.errors import Refusal
 
@@ -62,9 +62,17 @@ def damaged(
             continue
 
 
-def kept_copy(scan: Scan, damage: str, volume: Callable[[], Volume], runner: Runner, cache: Path | None) -> Labelled:
+def kept_copy(
+    scan: Scan,
+    damage: str,
+    volume: Callable[[], Volume],
+    runner: Runner,
+    cache: Path | None,
+    *,
+    seed: int = SEED,
+) -> Labelled:
     """What was made of this scan or damaged copy before, from the cache; else it is made of the volume and kept."""
-    path = cache / f"{copy_name(scan, damage)}.npz" if cache else None
+    path = cache / f"{copy_name(scan, damage, seed)}.npz" if cache else None
     if path is not None and path.is_file():
         return _read(scan, damage, path)
     one = label(scan, volume(), runner, damage)
@@ -73,9 +81,14 @@ def kept_copy(scan: Scan, damage: str, volume: Callable[[], Volume], runner: Run
     return one
 
 
-def copy_name(scan: Scan, damage: str) -> str:
-    """A file's name for a scan or a damaged copy of it, such as one.noise.3."""
-    return f"{scan.name} {damage}".strip().replace(" ", ".")
+def copy_name(scan: Scan, damage: str, seed: int = SEED) -> str:
+    """A file's name for a scan or a damaged copy of it, such as one.noise.3.0123456789ab.
+
+    Another image, other labels or another seed of the damage are another copy; what code makes has no file to tell by.
+    """
+    files = [file_sha256(path) for path in (scan.t1, scan.labels) if path is not None and path.is_file()]
+    known = hashlib.sha256("\n".join([f"{damage} {seed}" if damage else "", *files]).encode()).hexdigest()
+    return f"{scan.name} {damage} {known[:12]}".replace("  ", " ").replace(" ", ".")
 
 
 def features_folder(cache: Path, trunk: Trunk) -> Path:
@@ -118,7 +131,10 @@ def _write(one: Labelled, path: Path) -> None:
     arrays["features"] = one.features.numpy().astype(np.float16)
     if one.classes is not None:
         arrays["classes"] = one.classes
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    unfinished.replace(path)
 
 
 def _read(scan: Scan, damage: str, path: Path) -> Labelled:

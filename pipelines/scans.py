@@ -5,6 +5,7 @@ subject, age, source and voxel may be there.
 """
 
 import csv
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,11 @@ def read_nifti(path: Path) -> Volume:
     """A trusted NIfTI file as a volume."""
     image = nib.load(path)
     return Volume(array=np.asarray(image.dataobj, np.float32), affine=np.asarray(image.affine, np.float64))
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's bytes: another image under the same name is another image."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_classes(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

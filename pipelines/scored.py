@@ -23,7 +23,7 @@ from pipelines.kept import kept
 from pipelines.labelled import features_folder, kept_copy
 from pipelines.mixture import Damage, damaged
 from pipelines.run_case import case_seed
-from pipelines.scans import Scan, read_classes, read_nifti
+from pipelines.scans import Scan, file_sha256, read_classes, read_nifti
 from triage.anatomy import BRAIN
 from triage.errors import Refusal
 from triage.findings import findings, most_like
@@ -76,9 +76,11 @@ class Scorer:
             yield _scored(item, kept(self.cache / "scored" / f"{key}.json", lambda item=item: self._row(item)))  # type: ignore[misc]
 
     def _key(self, item: Item) -> str:
-        """A file's name that no other scan, damage, model, usual entropy or way of scoring has."""
+        """A file's name that no other image, labels, lesions, damage, model, usual entropy or way of scoring has."""
         parts = [str(SCORING), self.model, repr(self.usual_entropy.round(5).tolist()), repr(item.damage)]
-        known = hashlib.sha256("\n".join(parts).encode() + _sha256(item.scan.t1).encode())
+        files = (item.scan.t1, item.scan.labels, item.scan.lesions)
+        parts += [file_sha256(path) if path is not None else "" for path in files]
+        known = hashlib.sha256("\n".join(parts).encode())
         return f"{item.scan.name}.{item.damage.kind}.{item.damage.level}.{known.hexdigest()[:16]}"
 
     def _row(self, item: Item) -> dict[str, Any]:
@@ -89,10 +91,10 @@ class Scorer:
         name = f"mixture {item.damage.name}" if item.damage.level else ""
         features = features_folder(self.cache, self.engine.model.trunk)
         try:
-            one = kept_copy(item.scan, name, lambda: copy.volume, self.engine.runner, features)
+            one = kept_copy(item.scan, name, lambda: copy.volume, self.engine.runner, features, seed=item.damage.seed)
         except Refusal as refusal:
             return {"refused": str(refusal.code)}
-        seed = case_seed(0, _sha256(item.scan.t1) + item.damage.name, self.model)
+        seed = case_seed(0, file_sha256(item.scan.t1) + item.damage.name, self.model)
         prediction = self.engine.infer(one.features, one.conformed, copy.volume, seed=seed)
         lesions = copy.lesion if item.scan.lesions is None else _mask(item.scan.lesions, classes.shape, affine)
         found = measure(prediction, classes, affine, lesions)
@@ -179,7 +181,3 @@ def _measured(row: Mapping[str, Any]) -> Measured:
 def _number(value: float | None) -> float:
     """JSON has no NaN."""
     return float("nan") if value is None else value
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

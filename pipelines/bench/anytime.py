@@ -97,7 +97,7 @@ def _row(item: Item, engine: BundleEngine, point: OperatingPoint, inputs: Inputs
     name = f"mixture {item.damage.name}" if item.damage.level else ""
     folder = features_folder(inputs.cache, engine.model.trunk)
     try:
-        one = kept_copy(item.scan, name, lambda: volume, engine.runner, folder)
+        one = kept_copy(item.scan, name, lambda: volume, engine.runner, folder, seed=item.damage.seed)
     except Refusal:
         return {"refused": True}
     seed = case_seed(0, _name(item), "anytime")

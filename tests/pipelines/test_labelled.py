@@ -1,5 +1,6 @@
 """Labelled scans: labels land on the conformed grid where the anatomy is, and features are computed once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from models.predictive import unfold
 from pipelines.evaluate import NEUROMORPHOMETRICS, Scan
-from pipelines.labelled import by_cell, labelled
+from pipelines.labelled import by_cell, copy_name, labelled
 from triage.case import Volume
 
 AFFINE = np.array([[-1.0, 0, 0, 60], [0, 0, 1.0, -70], [0, -1.0, 0, 50], [0, 0, 0, 1]])
@@ -70,6 +71,33 @@ def test_features_are_computed_once_and_come_back_as_they_were(tmp_path: Path) -
     assert second.classes is not None and np.array_equal(first.classes, second.classes)  # type: ignore[arg-type]
     assert np.array_equal(first.conformed.image, second.conformed.image)
     assert (first.conformed.extent, first.conformed.cut) == (second.conformed.extent, second.conformed.cut)
+
+
+def test_another_image_under_the_same_name_is_another_scan(tmp_path: Path) -> None:
+    scan, volume = _scan(tmp_path)
+    runner = CountingRunner()
+    list(labelled([scan], runner, tmp_path / "kept"))
+    nib.save(nib.Nifti1Image(volume.array[::-1], AFFINE), scan.t1)
+
+    list(labelled([scan], runner, tmp_path / "kept"))
+
+    assert runner.calls == 2
+    assert len(list((tmp_path / "kept").iterdir())) == 2  # and nothing unfinished lies there
+
+
+def test_a_copy_is_told_by_its_damage_its_seed_and_its_labels(tmp_path: Path) -> None:
+    scan, _ = _scan(tmp_path)
+
+    names = {
+        copy_name(scan, ""),
+        copy_name(scan, "noise 3"),
+        copy_name(scan, "noise 3", seed=1),
+        copy_name(replace(scan, labels=None), ""),
+    }
+
+    assert len(names) == 4
+    assert copy_name(scan, "", seed=1) in names
+    assert {name.rpartition(".")[0] for name in names} == {"ball", "ball.noise.3"}
 
 
 def test_the_order_of_cells_is_that_of_the_predictive() -> None:

@@ -21,9 +21,13 @@ def test_another_weight_makes_another_model(tmp_path: Path) -> None:
     assert model_digest(tmp_path / "own") != model_digest(SHIPPED_BUNDLE)
 
 
+def written(path: Path, text: str = "voxels") -> Path:
+    path.write_text(text)
+    return path
+
+
 def test_a_case_that_was_scored_is_read_again_and_another_damage_is_another_case(tmp_path: Path, monkeypatch) -> None:
-    scan = replace(a_scan(0, "test"), t1=tmp_path / "scan.nii")
-    scan.t1.write_bytes(b"voxels")
+    scan = replace(a_scan(0, "test"), **{name: written(tmp_path / name) for name in ("t1", "labels", "lesions")})
     made: list[str] = []
 
     def row(_: Scorer, item: Item) -> dict[str, object]:
@@ -40,6 +44,10 @@ def test_a_case_that_was_scored_is_read_again_and_another_damage_is_another_case
     assert made == ["", damaged.damage.name]
     list(replace(scorer, model="another")([item]))
     assert len(made) == 3
+    for number, path in enumerate((scan.t1, scan.labels, scan.lesions), start=4):
+        written(path, "changed")
+        list(scorer([item]))
+        assert len(made) == number
 
 
 def test_the_usual_entropy_is_the_mean_of_good_scans(calibration_cases: dict[str, list[Scored]]) -> None:
