@@ -5,7 +5,10 @@ import itertools
 
 import pytest
 import torch
+from monai.networks.blocks.dynunet_block import UnetBasicBlock
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from models.cells import Cells
 from models.network import SUBVOXELS, SegmentationNet
@@ -124,8 +127,9 @@ def net() -> SegmentationNet:
     return SegmentationNet(3, widths=(4, 4, 4, 4, 4), dropout=0.5).eval().requires_grad_(False)
 
 
-def test_naive_passes_differ_only_by_the_networks_own_dropout_and_leave_it_off(net):
+def test_naive_passes_are_means_of_softmax_that_a_seed_repeats_and_leave_no_dropout_on(net):
     image = torch.rand(64, 64, 64)
+    before = net(image[None, None])
 
     two = naive_mc_dropout(net, image, 2, seed=0)
 
@@ -133,7 +137,41 @@ def test_naive_passes_differ_only_by_the_networks_own_dropout_and_leave_it_off(n
     torch.testing.assert_close(two.sum(dim=0), torch.ones(64, 64, 64))
     assert torch.equal(naive_mc_dropout(net, image, 2, seed=0), two)
     assert not torch.equal(naive_mc_dropout(net, image, 2, seed=1), two)
-    assert not any(module.training for module in net.modules())
+    assert torch.equal(net(image[None, None]), before)
+
+
+def test_a_naive_pass_drops_whole_channels_between_the_convolutions_where_the_trunk_has_dropout(net):
+    kept: dict[str, Tensor] = {}
+    handles = [
+        hook
+        for name, block in net.trunk.named_modules()
+        if isinstance(block, UnetBasicBlock)
+        for hook in _watch(block, name, kept)
+    ]
+
+    naive_mc_dropout(net, torch.rand(64, 64, 64), 1, seed=0)
+
+    for handle in handles:
+        handle.remove()
+    dropped = {"encoder.3", "encoder.4", *(f"decoder.{level}" for level in range(4))}
+    assert {name for name, factors in kept.items() if (factors != 1).any()} == dropped
+    assert {float(factor) for name in dropped for factor in kept[name]} == {0.0, 2.0}
+
+
+def _watch(block: UnetBasicBlock, name: str, kept: dict[str, Tensor]) -> list[RemovableHandle]:
+    """Puts into `kept` by what each channel is multiplied on its way into the second convolution; one number each."""
+    normed: list[Tensor] = []
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert not any(module.training for module in block.modules())
+        ratio = inputs[0] / functional.leaky_relu(normed[0], 0.01)
+        torch.testing.assert_close(ratio, ratio[..., :1, :1, :1].expand_as(ratio))
+        kept[name] = ratio[0, :, 0, 0, 0].round(decimals=4)
+
+    return [
+        block.norm1.register_forward_hook(lambda _, inputs, out: normed.append(out.clone())),
+        block.conv2.conv.register_forward_pre_hook(note),
+    ]
 
 
 def _masked(cells: Cells, mask: Tensor, chance: float) -> Cells:
