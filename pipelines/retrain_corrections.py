@@ -23,7 +23,7 @@ from pipelines.preprocess import conform
 from pipelines.scans import Scan, read_nifti
 from pipelines.settings import Settings
 from triage.anatomy import N_CLASSES
-from triage.dicom.deid import load_or_create_key
+from triage.dicom.deid import Pseudonyms, load_or_create_key
 from triage.errors import TriageError
 from triage.ledger import Ledger, Split
 from triage.report.as_json import REPORT
@@ -67,8 +67,9 @@ class Corrections:
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """The ledger of a state folder."""
-    return Ledger(file=settings.state_folder / LEDGER, key=load_or_create_key(settings.pseudonym_key))
+    """The ledger of a state folder. A name in a table and the same Patient ID in an inbox are one subject."""
+    key = load_or_create_key(settings.pseudonym_key)
+    return Ledger(file=settings.state_folder / LEDGER, key=key, alias=Pseudonyms(key=key).of_subject)
 
 
 def read_corrections(settings: Settings) -> Corrections:

@@ -20,7 +20,6 @@ from triage.dicom.limits import ReadLimits
 from triage.dicom.sniff import Kind, fingerprint, kind_of
 from triage.dicom.studies import Rejected, candidates_of, reject, studies_of
 from triage.errors import Code, Refusal, TriageError
-from triage.ledger import one_spelling
 from triage.nifti import read_nifti_header
 from triage.nifti_names import Session, has_agent_name, is_label_name, other_kind, session_of, weighting_of_name
 
@@ -171,8 +170,7 @@ def _take_dicom(paths: Iterable[Path], findings: _Findings, limits: ReadLimits) 
             except Exception as error:
                 findings.refuse(pseudonym, study.content_sha256, _as_refusal(error), len(study.headers))
                 continue
-            patient = one_spelling(study.patient_id)
-            subject = findings.pseudonyms.of("subject", patient) if patient else ""
+            subject = findings.pseudonyms.of_subject(study.patient_id)
             findings.settle(pseudonym, candidates, rejected, study.content_sha256, subject=subject)
 
 

@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,7 +25,7 @@ class Split(StrEnum):
     """What the cases of a subject may be used for.
 
     train: weights. tune: temperature, prior, score. calibrate: certifying the limit, nothing else. test, audit: only
-    looking; audit cases are those that were reviewed blind.
+    looking. A new subject belongs to audit when it was read blind, and some others do.
     """
 
     TRAIN = "train"
@@ -45,59 +45,74 @@ SHARES: Mapping[Split, float] = {
 """How new subjects are shared out."""
 
 
+def one_spelling(subject: str) -> str:
+    """The name of a subject without what may differ between two spellings of it; empty when it names nobody."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", subject).casefold()).strip()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """file: JSON lines, made at the first subject. key: secret bytes, those of the pseudonyms; another key is refused.
 
     A subject is any name that stands for one person, such as a patient id. Case, blanks around it and Unicode forms of
-    it make no difference: what may be one person stays in one split.
+    it make no difference: what may be one person stays in one split. alias: the other name under which a person of this
+    name is known; a table may say "patient 7" where an inbox only tells a pseudonym. Both are settled at once.
     """
 
     file: Path
     key: bytes = field(repr=False)
+    alias: Callable[[str], str] = one_spelling
 
     def split_of(self, subject: str, shares: Mapping[Split, float] = SHARES) -> Split:
         """The subject's split. A new one is allotted by its digest and the shares, and written down."""
-        digest = self._digest(subject)
+        digests = self._digests(subject)
         with self._open() as (file, known, last):
-            if digest in known:
-                return known[digest]
-            split = _allotted(digest, shares)
-            self._append(file, {digest: split}, last)
-            return split
+            settled = _settled(digests, known)
+            if settled is None:
+                settled = _allotted(digests[0], shares)
+                self._append(file, dict.fromkeys(digests, settled), last)
+            return settled
 
     def find(self, subject: str) -> Split | None:
         """The subject's split; None when it was never settled. Writes nothing."""
         if not self.file.exists():
             return None
         with self._open() as (_, known, _):
-            return known.get(self._digest(subject))
+            return _settled(self._digests(subject), known)
 
-    def freeze(self, subjects: Iterable[str], split: Split) -> int:
+    def foresee(self, subject: str) -> Split:
+        """What `split_of` would say, but nothing is written: until then the subject may still be frozen elsewhere."""
+        return self.find(subject) or _allotted(self._digests(subject)[0], SHARES)
+
+    def freeze(self, subjects: Iterable[str], split: Split) -> None:
         """Settle this split for all of these subjects, or, when one of them is in another, for none.
 
-        Returns how many of them are new. Raises TriageError when one would cross.
+        Raises TriageError when one would cross.
         """
-        wanted = dict.fromkeys((self._digest(subject) for subject in subjects), split)
+        people = dict.fromkeys(self._digests(subject) for subject in subjects)
         with self._open() as (file, known, last):
-            crossing = [known[digest] for digest in wanted if known.get(digest, split) is not split]
+            others = [[known[d] for d in digests if known.get(d, split) is not split] for digests in people]
+            crossing = list(filter(None, others))
             if crossing:
                 raise TriageError(
-                    f"{len(crossing)} of {len(wanted)} subjects given as {split} are in another split for ever: "
-                    f"{', '.join(sorted(set(crossing)))}.",
+                    f"{len(crossing)} of {len(people)} subjects given as {split} are in another split for ever: "
+                    f"{', '.join(sorted({other for splits in crossing for other in splits}))}.",
                     do=f"Leave them out, or use them for what they are. `split_of` tells each one's; see {self.file}.",
                 )
-            new = {digest: split for digest in wanted if digest not in known}
+            new = {digest: split for digests in people for digest in digests if digest not in known}
             self._append(file, new, last)
-            return len(new)
 
-    def _digest(self, subject: str) -> str:
+    def _digests(self, subject: str) -> tuple[str, ...]:
+        """Of the name as given and of its alias."""
         name = one_spelling(subject)
         if not name:
             raise TriageError(
                 "A case without a subject cannot be put into any split.", do="Give every case its subject."
             )
-        return hmac.new(self.key, name.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+        names = dict.fromkeys((name, one_spelling(self.alias(name))))
+        return tuple(
+            hmac.new(self.key, one.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest() for one in names
+        )
 
     @contextmanager
     def _open(self) -> Iterator[tuple[TextIO, dict[str, Split], str]]:
@@ -138,9 +153,8 @@ class Ledger:
         return hmac.new(self.key, f"{last} {digest} {split}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def one_spelling(subject: str) -> str:
-    """The name of a subject without what may differ between two spellings of it; empty when it names nobody."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", subject).casefold()).strip()
+def _settled(digests: Iterable[str], known: Mapping[str, Split]) -> Split | None:
+    return next((known[digest] for digest in digests if digest in known), None)
 
 
 def _allotted(digest: str, shares: Mapping[Split, float]) -> Split:

@@ -23,9 +23,11 @@ from pipelines.retrain import plan_job, retrain
 from pipelines.retrain_cells import corrected_cells, near
 from pipelines.retrain_corrections import load_corrected, open_ledger, read_corrections
 from pipelines.retrain_job import STAGES, Job, Options, read_stages
+from pipelines.run import find_cases
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from pipelines.tracking import training_store
 from pipelines.tracking_retrain import follow_retraining
+from tests.dicom_builders import enhanced
 from tests.killed import KILLS, killed_at_random
 from tests.pipelines.corrected_cases import a_correction, correct
 from triage.anatomy import N_CLASSES
@@ -117,6 +119,22 @@ def test_only_subjects_that_the_ledger_lets_train_do(settings: Settings) -> None
         "of a subject that belongs to the split test": 1,
         "of a subject that belongs to the split audit": 1,
     }
+
+
+def test_a_subject_of_the_test_table_does_not_train_when_it_arrives_as_a_patient(
+    settings: Settings, tmp_path: Path
+) -> None:
+    patients = [f"Patient {number}" for number in range(6)]
+    open_ledger(settings).freeze(patients, Split.TEST)
+    for patient in patients:
+        enhanced(tmp_path / "inbox" / patient, PatientID=f" {patient.upper()} ")
+    arrived = find_cases(tmp_path / "inbox", settings).cases
+    correct(settings, *(a_correction(number, subject=case.subject) for number, case in enumerate(arrived)))
+
+    found = read_corrections(settings)
+
+    assert not found.train
+    assert found.left_out == {"of a subject that belongs to the split test": len(patients)}
 
 
 def test_a_new_subject_is_allotted_a_split_and_keeps_it(settings: Settings) -> None:

@@ -113,3 +113,40 @@ def test_subjects_settled_at_once_by_many_are_all_kept(tmp_path):
         first = list(threads.map(lambda n: ledger(tmp_path).split_of(f"s{n % 20}"), range(80)))
 
     assert first == [ledger(tmp_path).find(f"s{n % 20}") for n in range(80)]
+
+
+def known_by_two_names(folder: Path) -> Ledger:
+    return Ledger(file=folder / "splits.jsonl", key=KEY, alias=lambda name: f"alias of {name}")
+
+
+def test_whoever_is_settled_by_one_name_is_settled_by_the_other(tmp_path):
+    names = [f"s{n}" for n in range(20)]
+    known_by_two_names(tmp_path / "a").freeze(names, Split.TEST)
+    allotted = {name: known_by_two_names(tmp_path / "b").split_of(f"alias of {name}") for name in names}
+
+    assert {known_by_two_names(tmp_path / "a").split_of(f"alias of {name}") for name in names} == {Split.TEST}
+    assert {name: known_by_two_names(tmp_path / "b").split_of(name) for name in names} == allotted
+
+
+def test_who_trained_by_one_name_cannot_test_by_the_other(tmp_path):
+    known_by_two_names(tmp_path).freeze(["alias of jane"], Split.TRAIN)
+
+    with pytest.raises(TriageError, match=r"1 of 1 subjects given as test .*: train"):
+        known_by_two_names(tmp_path).freeze(["Jane"], Split.TEST)
+
+
+def test_a_ledger_from_before_there_was_a_second_name_learns_it_at_the_next_freeze(tmp_path):
+    ledger(tmp_path).freeze(["jane"], Split.TEST)
+
+    known_by_two_names(tmp_path).freeze(["jane"], Split.TEST)
+
+    assert known_by_two_names(tmp_path).find("alias of jane") is Split.TEST
+
+
+def test_what_is_foreseen_is_what_is_allotted_and_nothing_is_written(tmp_path):
+    own = ledger(tmp_path)
+
+    foreseen = {name: own.foresee(name) for name in ("a", "b", "c", "d")}
+
+    assert not own.file.exists()
+    assert {name: own.split_of(name) for name in foreseen} == foreseen

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.errors import TriageError
+from triage.ledger import one_spelling
 
 KEY_BYTES = 32
 _CHARACTERS = 10
@@ -34,6 +35,11 @@ class Pseudonyms:
         message = b"".join(len(raw).to_bytes(8, "big") + raw for raw in (_bytes(part) for part in parts))
         digest = hmac.new(self.key, message, hashlib.sha256).digest()
         return "bt-" + base64.b32encode(digest).decode("ascii")[:_CHARACTERS].lower()
+
+    def of_subject(self, name: str) -> str:
+        """What stands for a person, by a patient id in any of its spellings; "" when it names nobody."""
+        person = one_spelling(name)
+        return self.of("subject", person) if person else ""
 
 
 def _bytes(part: str) -> bytes:
