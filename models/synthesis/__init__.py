@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.synthesis.blur import gaussian_blur
-from models.synthesis.contrast import GROUP_OF, Contrast, draw_contrast, painted
+from models.synthesis.contrast import AIR, GROUP_OF, Contrast, draw_contrast, painted, visible
 from models.synthesis.draws import Draws
 from models.synthesis.head import LESION, healed, positioned
 from models.synthesis.lesions import FINDING
@@ -70,7 +70,10 @@ def synthesise(
         labels = healed(labels)
     head = FINDING[finding](positioned(labels, recipe, draws), draws, shapes)
     contrast = draw_contrast(recipe, draws)
-    scan = scanned(painted(head, recipe, contrast, draws), recipe, draws)
+    groups, zeroed = visible(head, recipe, draws)
+    scan = scanned(painted(head, groups, recipe, contrast, draws), recipe, draws)
+    if zeroed:
+        scan = scan.masked_fill(groups == AIR, 0)
     view = field_of_view(scan.shape, recipe, draws)
     image, classes = torch.zeros_like(scan), torch.zeros_like(head.part)
     image[view], classes[view] = scan[view], head.classes[view]

@@ -36,10 +36,11 @@ FROM_GREY_TO_WHITE: Mapping[int, tuple[float, float]] = {
 """Thalamus, caudate, putamen, pallidum, hippocampus, amygdala, brainstem, ventral DC, chiasm: 0 as grey, 1 as white."""
 
 
-def painted(head: Head, recipe: Recipe, contrast: Contrast, draws: Draws) -> Tensor:
-    """(X, Y, Z) >= 0, tissues on a scale of about [0, 255], before any scanner. Lesions have soft edges."""
-    groups = look_up(head.labels, GROUP_OF, OTHER_GROUP)
-    groups = _without_outside(groups, recipe, draws)
+def painted(head: Head, groups: Tensor, recipe: Recipe, contrast: Contrast, draws: Draws) -> Tensor:
+    """(X, Y, Z) >= 0, tissues on a scale of about [0, 255], before any scanner. Lesions have soft edges.
+
+    groups: (X, Y, Z) int64, of every voxel, see `visible`.
+    """
     mean, sd = (values.to(head.labels.device) for values in _gaussians(contrast, draws))
     noise = draws.normal(*groups.shape)
     image = mean[groups] + sd[groups] * noise
@@ -66,16 +67,20 @@ def draw_contrast(recipe: Recipe, draws: Draws) -> Contrast:
     return draws.pick(shares)
 
 
-def _without_outside(groups: Tensor, recipe: Recipe, draws: Draws) -> Tensor:
-    """All, some or nothing of what is around the brain taken away, as by a skull-stripping tool."""
+def visible(head: Head, recipe: Recipe, draws: Draws) -> tuple[Tensor, bool]:
+    """Group of every voxel, (X, Y, Z) int64: all, some or nothing of what is around the brain is taken away.
+
+    Also whether what is AIR then has to be exactly zero in the scan, as a skull-stripping tool leaves it.
+    """
+    groups = look_up(head.labels, GROUP_OF, OTHER_GROUP)
     at = draws.uniform(0, 1)
     if at < recipe.stripped:
-        return torch.where(groups >= FIRST_OUTSIDE, AIR, groups)
+        return torch.where(groups >= FIRST_OUTSIDE, AIR, groups), at < recipe.zeroed * recipe.stripped
     if at < recipe.stripped + recipe.partly_stripped:
         gone = torch.zeros(N_GROUPS, dtype=torch.bool)
         gone[FIRST_OUTSIDE:] = draws.uniforms(N_GROUPS - FIRST_OUTSIDE, 0, 1) < 0.5
-        return torch.where(gone.to(groups.device)[groups], AIR, groups)
-    return groups
+        groups = torch.where(gone.to(groups.device)[groups], AIR, groups)
+    return groups, False
 
 
 def _gaussians(contrast: Contrast, draws: Draws) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from models.synthesis.head import FLUID, GLIOSIS, RIM, SOLID, Head
 from models.synthesis.recipe import Finding
 from models.synthesis.shapes import LesionShape, of_kind, placed
 
-CSF, CORTEX, WHITE, DEEP, HIPPOCAMPUS, VENTRICLES = 1, 2, 3, 4, 5, 6
+CSF, CORTEX, WHITE, DEEP, HIPPOCAMPUS, VENTRICLES, MIDLINE_VENTRICLES = 1, 2, 3, 4, 5, 6, 7
 CEREBRUM = (CORTEX, WHITE, DEEP, HIPPOCAMPUS)
 BRAIN = (*CEREBRUM, 8, 9, 10)
 
@@ -56,10 +56,20 @@ def stroke(head: Head, draws: Draws, shapes: Shapes) -> Head:
 
 
 def mass(head: Head, draws: Draws, shapes: Shapes) -> Head:
-    """One tumour, or some metastases: core, necrosis, an enhancing rim, oedema, and healthy tissue pushed aside."""
+    """One tumour, or some metastases: core, necrosis, an enhancing rim, oedema, and healthy tissue pushed aside.
+
+    All push before any is painted, so that each lies in the tissue that is there in the end.
+    """
     several = draws.chance(0.2)
+    grown: list[tuple[Tensor, float]] = []
     for _ in range(draws.below(4) + 2 if several else 1):
-        head = _one_mass(head, draws.log_uniform(3, 9) if several else draws.log_uniform(5, 26), draws)
+        radius = draws.log_uniform(3, 9) if several else draws.log_uniform(5, 26)
+        centre = _place(head, (WHITE, WHITE, CORTEX, DEEP, 9), draws).view(3, 1, 1, 1)
+        offset = head.points - centre
+        head = head.moved(centre + pushed(offset, radius, draws.uniform(0, 0.9)))
+        grown.append((offset, radius))
+    for offset, radius in grown:
+        head = _with_mass(head, offset, radius, draws)
     return head
 
 
@@ -83,7 +93,7 @@ def atrophy(head: Head, draws: Draws, shapes: Shapes) -> Head:
     """Ventricles and sulci wider at the cost of what is around them; no lesion."""
     tissue = head.tissue
     central = draws.uniform(1.5, 7)
-    points = _widened(head, (tissue == VENTRICLES) | (tissue == VENTRICLES + 1), central, 1.2 * central, draws)
+    points = _widened(head, (tissue == VENTRICLES) | (tissue == MIDLINE_VENTRICLES), central, 1.2 * central, draws)
     head = head.moved(points)
     return head.moved(_widened(head, head.tissue == CSF, draws.uniform(0.3, 1.3), 1.8, draws))
 
@@ -112,15 +122,14 @@ def _spotted(head: Head, tissue: Tensor, draws: Draws) -> Tensor:
     return white & (field >= values.topk(max(1, round(wanted))).values[-1])
 
 
-def _one_mass(head: Head, radius: float, draws: Draws) -> Head:
-    centre = _place(head, (WHITE, WHITE, CORTEX, DEEP, 9), draws)
-    offset = head.points - centre.view(3, 1, 1, 1)
-    head = head.moved(centre.view(3, 1, 1, 1) + pushed(offset, radius, draws.uniform(0, 0.9)))
+def _with_mass(head: Head, offset: Tensor, radius: float, draws: Draws) -> Head:
+    """Painted with a mass. offset: (3, X, Y, Z) mm from its middle. Oedema is nowhere over another mass."""
     distance = offset.square().sum(dim=0).sqrt() + 0.2 * radius * draws.smooth(head.labels.shape, _nodes(head, radius))
-    inside = _among(head.tissue, (CSF, *BRAIN, VENTRICLES))
+    inside = _among(head.tissue, (CSF, *BRAIN, VENTRICLES, MIDLINE_VENTRICLES))
     if draws.chance(0.8):
         fingers = distance + 0.3 * radius * draws.smooth(head.labels.shape, _nodes(head, 6))
-        head = head.painted(GLIOSIS, (fingers < radius * draws.uniform(1.2, 2.4)) & (head.tissue == WHITE))
+        oedema = (fingers < radius * draws.uniform(1.2, 2.4)) & (head.tissue == WHITE)
+        head = head.painted(GLIOSIS, oedema & (head.part == 0))
     head = head.painted(SOLID, (distance < radius) & inside)
     if draws.chance(0.6):
         ring = draws.uniform(0.1, 0.5) * radius

@@ -20,6 +20,7 @@ class Recipe:
     t1_like, t2_like, flair_like: shares of contrasts with ordered tissues; the rest have a free one.
     post_contrast: share of the T1-like ones in which vessels and rims enhance.
     stripped, partly_stripped: shares without anything, or without some of what is, around the brain.
+    zeroed: share of the stripped ones that are exactly zero there, as tools leave a scan; the rest have noise.
     tilted: share of heads turned by up to 60 degrees more about one axis. warp_mm: SD of the smooth deformation.
     cropped: share of fields of view that end in the head. ghosts: share of heads that moved.
     noise: largest SD on the scale of the tissues, [0, 255]. gamma: largest |log exponent|.
@@ -40,6 +41,7 @@ class Recipe:
     post_contrast: float = 0.25
     stripped: float = 0.3
     partly_stripped: float = 0.15
+    zeroed: float = 0.8
     texture: float = 8.0
     thick_slices: float = 0.3
     largest_slice_mm: float = 6.0

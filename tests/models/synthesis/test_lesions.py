@@ -8,8 +8,9 @@ import torch
 from scipy import ndimage
 
 from models.label_maps import to_classes
-from models.synthesis import FINDINGS, Finding, LesionShape, Recipe, SyntheticImage, synthesise
-from models.synthesis.lesions import pushed
+from models.synthesis import FINDINGS, Draws, Finding, LesionShape, Recipe, SyntheticImage, synthesise
+from models.synthesis.head import GLIOSIS, Head, positioned
+from models.synthesis.lesions import mass, pushed
 from tests.models.synthesis.heads import SHAPE, head
 
 CSF, CORTEX, WHITE, VENTRICLE, LESION = 1, 2, 3, 6, 11
@@ -100,6 +101,30 @@ def test_what_is_pushed_moves_straight_away_from_the_mass_less_and_less():
     assert shift[0] > shift[1] > shift[2] > 0
     assert shift[2] < 0.1
     assert float(torch.linalg.cross(pushed(20 * direction, 10.0, 0.7), direction).norm()) < 1e-4
+
+
+def masses(source: torch.Tensor, seed: int) -> Head:
+    """One mass or several in a label map that is not deformed otherwise."""
+    draws = Draws(torch.Generator().manual_seed(seed))
+    return mass(positioned(source, STILL, draws), draws, ())
+
+
+def test_of_several_masses_each_lies_in_the_tissue_that_is_there_once_all_have_pushed():
+    for seed in (0, 9, 11):  # these draw several
+        ill = masses(head(), seed)
+
+        assert set(ill.tissue[ill.part == GLIOSIS].tolist()) <= {WHITE}
+        assert set(ill.tissue[ill.part > 0].tolist()) <= {CSF, CORTEX, WHITE, VENTRICLE}
+
+
+def test_a_mass_grows_into_the_third_ventricle_as_into_any_tissue():
+    source = torch.full(SHAPE, 14, dtype=torch.int16)
+    source[24, 28, 24] = 2  # the only place for the middle of a mass
+    for seed in range(2):
+        ill = masses(source, seed)
+
+        assert bool((ill.part > 0)[22:27, 28, 24].all())
+        assert int(((ill.part > 0) & (ill.tissue == 7)).sum()) > 0.5 * int((ill.part > 0).sum())
 
 
 def test_atrophy_widens_ventricles_and_sulci_and_shrinks_the_brain():

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from models.label_maps import to_classes
-from models.synthesis import Recipe, SyntheticImage, gaussian_blur, synthesise
+from models.synthesis import Draws, Recipe, SyntheticImage, gaussian_blur, synthesise
+from models.synthesis.contrast import visible
+from models.synthesis.head import positioned
 
 SMALL = Recipe(shape=(32, 40, 32), rotation_deg=10, scale=0.1, shift_mm=2, warp_mm=2)
 NORMAL = replace(SMALL, findings={"normal": 1})
@@ -126,6 +128,27 @@ def test_a_stripped_image_has_no_more_signal_in_the_skull_than_in_air():
     image = synthesise(labels, recipe, torch.Generator().manual_seed(seed)).image
 
     assert float(image[skull].mean()) < float(image[air].mean()) + 5
+
+
+def test_a_stripped_image_is_exactly_zero_around_the_brain_after_all_that_the_scanner_does():
+    recipe = replace(STILL, stripped=1, zeroed=1, noise=20, thick_slices=1, ghosts=1)
+    for seed in range(3):
+        image = drawn(seed, recipe).image
+
+        around = torch.from_numpy(np.isin(head().numpy(), [0, SKULL]))  # symmetric, so the mirror changes nothing
+        assert not bool(image[around].any())
+        assert float((image[~around] > 0).float().mean()) > 0.99
+
+
+@pytest.mark.parametrize(("stripped", "share"), [(1.0, 0.8), (0.5, 0.4), (0.0, 0.0)])
+def test_of_stripped_heads_and_of_no_others_four_in_five_are_to_be_exactly_zero_outside(stripped: float, share: float):
+    draws = Draws(torch.Generator().manual_seed(0))
+    recipe = replace(STILL, stripped=stripped)
+    still, n = positioned(head(), recipe, draws), 200
+
+    zeroed = [visible(still, recipe, draws)[1] for _ in range(n)]
+
+    assert np.mean(zeroed) == pytest.approx(share, abs=3 * np.sqrt(share * (1 - share) / n))
 
 
 def test_noise_lifts_the_air_because_a_magnitude_is_never_negative():
