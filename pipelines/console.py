@@ -69,13 +69,15 @@ def show_audit(state: AuditState, *, as_json: bool) -> None:
     """Whether the audit trail is whole, and the digest to note down."""
     if as_json:
         broken = {"row": state.broken.sequence, "why": state.broken.why} if state.broken else None
-        print_json({"schema": "brain-triage/audit/1", "rows": state.rows, "head": state.head, "broken": broken})
+        found = {"rows": state.rows, "head": state.head, "noted": state.noted, "broken": broken}
+        print_json({"schema": "brain-triage/audit/1", **found})
         return
     console = Console(highlight=False)
     if state.broken:
         console.print(f"The audit trail is broken at row {state.broken.sequence}: {state.broken.why}.", style="red")
         return
-    console.print(f"The audit trail is whole: {state.rows} rows, head {state.head}.", soft_wrap=True)
+    noted = f"; {state.noted} noted {'head lies' if state.noted == 1 else 'heads lie'} in it" if state.noted else ""
+    console.print(f"The audit trail is whole: {state.rows} rows, head {state.head}{noted}.", soft_wrap=True)
 
 
 def show_live_at(moment: datetime, live: LiveRecord | None, *, as_json: bool) -> None:

@@ -1,9 +1,10 @@
 """The log of a run: JSON lines, one an event, pseudonyms only."""
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -34,6 +35,18 @@ def open_log(path: Path) -> Iterator[FilteringBoundLogger]:
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         )
+
+
+def noted_heads(path: Path) -> tuple[str, ...]:
+    """The heads of the audit trail that runs logged, oldest first; a line that a kill cut short holds none."""
+    if not path.is_file():
+        return ()
+    heads = []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with suppress(ValueError, KeyError, TypeError):
+                heads.append(str(json.loads(line)["audit_head"]))
+    return tuple(heads)
 
 
 @contextmanager

@@ -6,15 +6,28 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import AsJson, Config, Out, State, review_queue
+from pipelines.commands.options import AsJson, Config, Out, State, review_queue, reviewed
 
 
-def verify(out: Out = None, state: State = None, config: Config = None, as_json: AsJson = False) -> int:
-    """Check that no row of the audit trail was edited, deleted or moved."""
+def verify(
+    head: Annotated[
+        list[str] | None, typer.Option(help="Digest that you noted down as the head, beside those that runs logged.")
+    ] = None,
+    *,
+    out: Out = None,
+    state: State = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check that no row of the audit trail was edited, deleted or moved, nor what it speaks of."""
     from pipelines.console import show_audit
+    from pipelines.logs import noted_heads
+    from triage.review import open_queue
 
-    with closing(review_queue(out, state, config)) as review:
-        audit = review.verify_audit()
+    settings = reviewed(out, state, config)
+    heads = (*(head or ()), *noted_heads(settings.log))
+    with closing(open_queue(settings.review_database)) as review:
+        audit = review.verify_audit(heads)
     show_audit(audit, as_json=as_json)
     return 1 if audit.broken else 0
 

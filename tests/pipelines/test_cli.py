@@ -279,6 +279,23 @@ def test_audit_verify_ends_with_0_when_the_trail_is_whole_and_1_when_not(
     assert "broken at row 2: the row was edited" in capsys.readouterr().out
 
 
+def test_audit_verify_holds_the_trail_against_the_heads_that_runs_logged(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("run", "inbox", "--quiet", inventory=MIXED)
+    log = tmp_path / "brain-triage-state" / "log.jsonl"
+    cut_short = '{"event": "run_ended", "audit_he'
+    log.write_text(f"{log.read_text()}{cut_short}\n")
+    assert command("audit", "verify") == 0
+    assert "; 1 noted head lies in it" in capsys.readouterr().out
+
+    assert command("audit", "verify", "--head", "f" * 64) == 1
+    (tmp_path / "brain-triage-state" / "review.db").unlink()
+    command("run", "inbox", "--quiet", inventory=MIXED)
+    assert command("audit", "verify") == 1
+    assert "broken at row 1: here or later it was written anew" in capsys.readouterr().out
+
+
 # errors
 
 

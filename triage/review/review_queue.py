@@ -1,6 +1,6 @@
 """The review queue: remembers every decision, and holds what a human must see, most doubtful first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from triage.errors import Code
 from triage.review import audit
+from triage.review.contradictions import contradiction
 from triage.review.database import connect, now, transaction
 from triage.review.decisions import brought_up_to_date, decision_of, outcome
 from triage.review.items import BLIND_ACTION, blind_item, doubt_item, was_read
@@ -35,10 +36,14 @@ class OpenItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditState:
-    """Length of the audit trail, digest of its last row, and where it is broken, if it is."""
+    """Length of the audit trail, digest of its last row, and where it is broken, if it is.
+
+    noted: how many heads that were noted elsewhere it was held against.
+    """
 
     rows: int
     head: str
+    noted: int
     broken: audit.Broken | None
 
 
@@ -116,12 +121,16 @@ class ReviewQueue:
         with transaction(self._engine, reads_only=True) as session:
             return session.get_one(AuditHead, audit.HEAD).sha256
 
-    def verify_audit(self) -> AuditState:
-        """Walk the audit trail from its first row to its last."""
+    def verify_audit(self, heads: Sequence[str] = ()) -> AuditState:
+        """Walk the audit trail from its first row to its last, and hold what it says against the tables.
+
+        heads: digests at which the trail ended once, as `audit_head` gave them; those noted first come first.
+        """
         with transaction(self._engine, reads_only=True) as session:
-            broken = audit.verify(session)
-            head = session.get(AuditHead, audit.HEAD)
-            return AuditState(rows=head.sequence if head else 0, head=head.sha256 if head else "", broken=broken)
+            broken = audit.verify(session, heads) or contradiction(session)
+            end = session.get(AuditHead, audit.HEAD)
+            rows, head = (end.sequence, end.sha256) if end else (0, "")
+            return AuditState(rows=rows, head=head, noted=len(heads), broken=broken)
 
     def close(self) -> None:
         """Give the connections back."""

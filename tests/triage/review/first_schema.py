@@ -35,21 +35,23 @@ CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 
 """
 AT = "2026-01-01 08:00:00.000000"
 REASONS = json.dumps([{"signal": "worst_patch", "text": "One place is unclear."}])
+DECISIONS = (
+    ("bt-flagged", "a", "human_review", REASONS, True),
+    ("bt-refused", "a", "refused", REASONS, False),
+    ("bt-refused", "b", "refused", REASONS, True),
+    ("bt-accepted", "a", "accepted", "[]", True),
+)
+"""Pseudonym, letter of the bundle, route, reasons, and whether it is the current one."""
 
 
 def make_first_schema(connection: Connection) -> None:
-    """A case that waits, a refused one that waited under two bundles, an accepted one; an audit of three rows."""
+    """A case that waits, a refused one that waited under two bundles, an accepted one; an audit of four rows."""
     dialect = connection.dialect.name
     for statement in TABLES.format(**TYPES[dialect]).split(";"):
         connection.execute(text(statement))
     for statement in SQLITE_TRIGGERS.strip().splitlines() if dialect == "sqlite" else ():
         connection.execute(text(statement))
-    for pseudonym, bundle, route, reasons, current in (
-        ("bt-flagged", "a", "human_review", REASONS, True),
-        ("bt-refused", "a", "refused", REASONS, False),
-        ("bt-refused", "b", "refused", REASONS, True),
-        ("bt-accepted", "a", "accepted", "[]", True),
-    ):
+    for pseudonym, bundle, route, reasons, current in DECISIONS:
         connection.execute(
             text(
                 "INSERT INTO decision (pseudonym, content_sha256, bundle_name, bundle_version, bundle_digest, route,"
@@ -83,9 +85,22 @@ def make_first_schema(connection: Connection) -> None:
 
 def _fill_audit(connection: Connection) -> None:
     head = "0" * 64
-    for sequence in (1, 2, 3):
-        content, previous = json.dumps({"event": "decided", "n": sequence}), head
+    for sequence, (pseudonym, bundle, route, reasons, _) in enumerate(DECISIONS, start=1):
+        record = {
+            "at": "2026-01-01T08:00:00+00:00",
+            "actor": "pipeline",
+            "event": "decided",
+            "pseudonym": pseudonym,
+            "content_sha256": "c" * 64,
+            "bundle": ["spike", "0.1.0", bundle * 64],
+            "route": route,
+            "code": None,
+            "score": 0.5,
+            "limit": 1.0,
+            "reasons": json.loads(reasons),
+        }
+        content, previous = json.dumps(record), head
         head = hashlib.sha256(f"{previous}\n{sequence}\n{content}".encode()).hexdigest()
         row = {"sequence": sequence, "content": content, "previous": previous, "sha256": head}
         connection.execute(text("INSERT INTO audit VALUES (:sequence, :content, :previous, :sha256)"), row)
-    connection.execute(text("INSERT INTO audit_head (id, sequence, sha256) VALUES (1, 3, :head)"), {"head": head})
+    connection.execute(text("INSERT INTO audit_head (id, sequence, sha256) VALUES (1, 4, :head)"), {"head": head})

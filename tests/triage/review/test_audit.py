@@ -10,6 +10,7 @@ import pytest
 from tests.databases import Sqlite
 from tests.fakes import tiny_report
 from triage.review import AuditState, open_queue
+from triage.review.audit import GENESIS, link
 
 ROWS = 5
 
@@ -33,9 +34,9 @@ def intruder(database: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def verify(database: Path) -> AuditState:
+def verify(database: Path, *heads: str) -> AuditState:
     with closing(open_queue(f"sqlite:///{database}")) as queue:
-        return queue.verify_audit()
+        return queue.verify_audit(heads)
 
 
 def broken_at(database: Path) -> tuple[int, str]:
@@ -141,3 +142,33 @@ def test_the_head_moves_with_every_decision(database: Path) -> None:
 
         assert queue.audit_head() not in ("", before)
         assert queue.audit_head() == queue.verify_audit().head
+
+
+def test_a_trail_written_anew_from_a_row_on_is_found_by_a_head_that_was_noted_before(
+    database: Path, intruder: sqlite3.Connection
+) -> None:
+    heads = [row for (row,) in intruder.execute("SELECT sha256 FROM audit WHERE sequence IN (2, 4) ORDER BY sequence")]
+    intruder.execute("UPDATE decision SET route = 'accepted' WHERE pseudonym = 'case-2'")
+    intruder.execute("UPDATE audit SET content = replace(content, 'human_review', 'accepted') WHERE sequence = 3")
+    rows = intruder.execute("SELECT sequence, content, previous_sha256 FROM audit ORDER BY sequence").fetchall()
+    previous = rows[0][2]
+    for sequence, content, _ in rows:
+        digest = link(sequence, content, previous)
+        setters = "previous_sha256 = ?, sha256 = ? WHERE sequence = ?"
+        intruder.execute(f"UPDATE audit SET {setters}", (previous, digest, sequence))
+        previous = digest
+    intruder.execute("UPDATE audit_head SET sha256 = ?", (previous,))
+
+    assert verify(database).broken is None
+    broken = verify(database, *heads).broken
+    assert broken is not None
+    assert broken.sequence == 3
+    assert "a head noted earlier is not in it" in broken.why
+
+
+def test_a_trail_that_holds_every_noted_head_is_whole_also_the_head_of_an_empty_one(database: Path) -> None:
+    head = verify(database).head
+
+    state = verify(database, GENESIS, head)
+
+    assert (state.noted, state.broken) == (2, None)

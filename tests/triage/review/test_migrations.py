@@ -88,7 +88,7 @@ def test_what_waited_waits_still_with_its_reason_and_the_audit_is_whole(first: s
             "bt-flagged": ("human_review", "One place is unclear.", 2.5),
             "bt-refused": ("refused", "One place is unclear.", float("inf")),
         }
-        assert (queue.verify_audit().rows, queue.verify_audit().broken) == (3, None)
+        assert (queue.verify_audit().rows, queue.verify_audit().broken) == (4, None)
 
 
 def test_every_old_item_is_a_case_in_doubt_with_the_route_of_its_own_decision(upgraded: Engine) -> None:
