@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,8 @@ BUNDLES = "bundles"
 SUMS = "SHA256SUMS"
 DOCUMENTS = ("docs/", "LICENSE")
 """Files of a bundle that no decision depends on."""
+KEY_DIGITS = 16
+"""Of either digest in the key of a correction, <content>-<labels>; a bundle names by them what it has learnt from."""
 
 
 @contextmanager
@@ -39,6 +41,14 @@ def open_history(settings: Settings) -> Iterator[History]:
 def bundle_in_use(settings: Settings, live: LiveRecord | None) -> Path:
     """The bundle that runs decide with: the one that the settings name, else the live one, else the shipped one."""
     return settings.bundle or standing_bundle(settings, live)
+
+
+def find_bundle(settings: Settings) -> Path:
+    """The bundle in use. Where there is no database nothing was promoted, and none is made."""
+    if settings.review_url is None and not settings.review_file.is_file():
+        return bundle_in_use(settings, None)
+    with open_history(settings) as history:
+        return bundle_in_use(settings, history.live())
 
 
 def standing_bundle(settings: Settings, live: LiveRecord | None) -> Path:
@@ -86,6 +96,15 @@ def identify(folder: Path) -> BundleId:
         return BundleId(name=about["name"], version=about["version"], digest=digest)
     except BundleError as error:
         raise TriageError(str(error), do="Nothing was changed.") from error
+
+
+def has_learnt(folder: Path) -> Callable[[str], bool]:
+    """Whether a bundle, or one before it, has learnt from a correction of a content, which is given by its SHA-256."""
+    from models.bundle import METADATA
+
+    about = json.loads((folder / METADATA).read_text()).get("brain_triage", {})
+    learnt = {key.partition("-")[0] for key in about.get("retrained", {}).get("corrections", ())}
+    return lambda content_sha256: content_sha256[:KEY_DIGITS] in learnt
 
 
 def keep(folder: Path, settings: Settings) -> BundleId:

@@ -55,6 +55,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # "rich" takes "[default: out]" for markup and does not show it
 )
 for _name, _command in COMMANDS.items():
     if _command is learning.train:  # has a parser of its own, since it must also run where there is no typer

@@ -12,6 +12,13 @@ ASSUMES = (
     "A flag means that the model is unsure, not that the patient is urgent: bring urgent cases forward by hand.",
 )
 
+IN_USE = 1.0
+"""The limit of a calibrated gate, in the unit of its score."""
+TAKES_EFFECT = (
+    "It takes effect only in a bundle calibrated at this risk: `brain-triage calibrate --risk {risk:g}`, then "
+    "`challenge` and `promote`."
+)
+
 
 def as_text(plan: Plan) -> str:
     """The whole plan, a paragraph a line."""
@@ -79,7 +86,8 @@ def _limit(plan: Plan) -> str:
     return (
         f"Limit: a score of {point.score_limit:.4g}. Of {point.n} calibration cases it accepted {point.accepted}, of "
         f"which {point.failures} failed: with confidence {plan.confidence:.0%} at most {point.upper_bound:.1%} of the "
-        f"accepted fail, {risk:.3g} was asked for. Chosen among limits fixed beforehand, for this risk alone."
+        f"accepted fail, {risk:.3g} was asked for. Chosen among limits fixed beforehand, for this risk alone. "
+        + ("The gate uses it." if point.score_limit == IN_USE else TAKES_EFFECT.format(risk=risk))
     )
 
 

@@ -2,16 +2,18 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from scipy.stats import binomtest
 
 from triage.errors import TriageError
 from triage.gate.operating_point import FILE
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +59,79 @@ class Promises:
         return kept[-1] if kept else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a calibration is asked to promise; the defaults are those of a bundle that was never calibrated.
+
+    whatever_holds: where all risks are refused, the risk that holds is promised instead.
+    """
+
+    risks: tuple[float, ...] = (0.05,)
+    lesion_risks: tuple[float, ...] = ()
+    confidence: float = 0.95
+    whatever_holds: bool = False
+
+
 def read_promises(bundle: Path) -> Promises:
     """The certified curve of a bundle's operating point."""
+    return _read(bundle, _promises)
+
+
+def read_asked(bundle: Path) -> Asked:
+    """What the last calibration of a bundle's limits was asked for; new weights are to be asked for the same."""
+    return _read(bundle, _asked)
+
+
+def asked_for(
+    bundle: Path,
+    risks: Sequence[float] | None,
+    lesion_risks: Sequence[float] | None,
+    confidence: float | None,
+    *,
+    whatever_holds: bool,
+) -> Asked:
+    """What a user asks for. Whoever names no risk asks for what was asked of the bundle before."""
+    before = Asked(risks=tuple(risks)) if risks else read_asked(bundle)
+    return Asked(
+        risks=before.risks,
+        lesion_risks=tuple(lesion_risks or before.lesion_risks),
+        confidence=before.confidence if confidence is None else confidence,
+        whatever_holds=whatever_holds or before.whatever_holds,
+    )
+
+
+def _read(bundle: Path, read: Callable[[Mapping[str, Any]], T]) -> T:
+    """From the evaluation in a bundle's operating point. Raises TriageError when that cannot be used."""
     try:
-        evaluation: Mapping[str, Any] = json.loads((bundle / FILE).read_text()).get("evaluation") or {}
-        return Promises(
-            risk=_number(evaluation.get("risk")),
-            confidence=_number(evaluation.get("confidence")),
-            curve=tuple(sorted(map(_point, evaluation.get("curve", ())), key=lambda point: point.score_limit)),
-            signals={name: tuple(map(float, values)) for name, values in evaluation.get("signals", {}).items()},
-        )
+        return read(json.loads((bundle / FILE).read_text()).get("evaluation") or {})
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise TriageError(
             f"The bundle's {FILE} cannot be used ({error!r}).", do="Take the bundle from its source again."
         ) from error
+
+
+def _promises(evaluation: Mapping[str, Any]) -> Promises:
+    return Promises(
+        risk=_number(evaluation.get("risk")),
+        confidence=_number(evaluation.get("confidence")),
+        curve=tuple(sorted(map(_point, evaluation.get("curve", ())), key=lambda point: point.score_limit)),
+        signals={name: tuple(map(float, values)) for name, values in evaluation.get("signals", {}).items()},
+    )
+
+
+def _asked(evaluation: Mapping[str, Any]) -> Asked:
+    if not evaluation.get("levels"):
+        return Asked()
+    risks = [float(level["risk"]) for level in evaluation["levels"]]
+    held = (
+        len(risks) > 1 and risks[-1] > risks[-2]
+    )  # those asked for fall; the risk that holds is above them, at the end
+    return Asked(
+        risks=tuple(risks[:-1] if held else risks),
+        lesion_risks=tuple(float(level["risk"]) for level in evaluation["lesion_levels"]),
+        confidence=float(evaluation["confidence"]),
+        whatever_holds=held,
+    )
 
 
 def _number(value: float | None) -> float:

@@ -5,29 +5,29 @@ import shutil
 
 from pipelines.calibrate import calibrate
 from pipelines.certificate import write_bundle
+from pipelines.promises import read_asked
 from pipelines.retrain_job import Job, Metrics
 from pipelines.retrain_stages import BUNDLE, CALIBRATED
 
-RISKS = (0.05,)
-CONFIDENCE = 0.95
 _LOG = logging.getLogger(__name__)
 
 
 def recalibrate(job: Job) -> Metrics:
-    """Score, certify and check the bundle on the labelled scans; the calibrated one is a copy beside it."""
+    """Score, certify and check the bundle, asked for what the live one was; the calibrated one is a copy beside it."""
     assert job.cases is not None
-    bundle, calibrated = job.folder / BUNDLE, job.folder / CALIBRATED
+    bundle, calibrated, asked = job.folder / BUNDLE, job.folder / CALIBRATED, read_asked(job.live)
     found = calibrate(
         cases=job.cases,
         bundle=bundle,
-        risks=RISKS,
-        lesion_risks=(),
-        confidence=CONFIDENCE,
+        risks=asked.risks,
+        lesion_risks=asked.lesion_risks,
+        confidence=asked.confidence,
+        whatever_holds=asked.whatever_holds,
         ledger=job.ledger,
         cache=job.state / "calibration",
         say=_LOG.info,
     )
     shutil.rmtree(calibrated, ignore_errors=True)
-    write_bundle(found, bundle, calibrated, CONFIDENCE)
+    write_bundle(found, bundle, calibrated, asked.confidence)
     level = found.certified
     return {"certified_risk": level.risk} if level else {}

@@ -110,9 +110,15 @@ def assemble(job: Job) -> Metrics:
 
 
 def close_gate(point: Path) -> None:
-    """An operating point that accepts nothing; its limits stay, for what a report says of each signal."""
+    """An operating point that accepts nothing and promises nothing.
+
+    Its limits stay, for what a report says of each signal; so does what was asked for, and what counts as failed.
+    """
     content = json.loads(point.read_text())
-    closed = {"version": VERSION, "certified": False, "accepts": False, "promise": CLOSED}
+    evaluation = content.get("evaluation")
+    if evaluation is not None:
+        evaluation = {**evaluation, "risk": None, "curve": [], "signals": {}}
+    closed = {"version": VERSION, "certified": False, "accepts": False, "promise": CLOSED, "evaluation": evaluation}
     point.write_text(json.dumps({**content, **closed, "made": {"from": "a retraining"}}, indent=2) + "\n")
 
 

@@ -1,48 +1,78 @@
 """Commands on the gate: what it promises, what that costs, and whether it still holds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.commands.options import AsJson, Config, Out, State, note, reviewed
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+    from triage.ledger import Ledger
 
 
 def calibrate(
     *,
     cases: Annotated[Path, typer.Option(help="Table of labelled scans: case, subject, split, t1, label, ...")],
     bundle: Annotated[Path, typer.Option(help="Folder of the model.")],
-    out: Annotated[Path, typer.Option(help="Folder for the bundle with the new operating point; must not exist.")],
-    risk: Annotated[list[float] | None, typer.Option(help="Share of accepted cases that may fail; repeatable.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder for the new bundle; must not exist.  [default: BUNDLE-VERSION, in here]")
+    ] = None,
+    risk: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Share of accepted cases that may fail; repeatable.  [default: as asked of it before, or .05]"
+        ),
+    ] = None,
     lesion_risk: Annotated[list[float] | None, typer.Option(help="The same, with missed lesions counted too.")] = None,
-    confidence: Annotated[float, typer.Option(help="Of all certified risks together.")] = 0.95,
+    confidence: Annotated[
+        float | None, typer.Option(help="Of all risks together.  [default: as before, or .95]")
+    ] = None,
     whatever_holds: Annotated[bool, typer.Option(help="If all are refused, promise the risk that holds.")] = False,
     cache: Annotated[Path, typer.Option(help="Folder for what takes long; it is continued there.")] = Path("out/bench"),
+    out: Out = None,
     state: State = None,
     config: Config = None,
 ) -> int:
-    """Set the limit of the gate from labelled scans, certified, or refused with how many more cases it takes."""
+    """Set the limit of the gate from labelled scans, certified, or refused with how many more cases it takes.
+
+    Without --risk it is asked for what the bundle's last calibration was asked for, whatever holds included.
+    """
+    from pipelines.bundles import identify
     from pipelines.calibrate import calibrate as calibrate_gate
-    from pipelines.certificate import fresh, in_words, write_bundle
-    from pipelines.retrain_corrections import open_ledger
+    from pipelines.certificate import fresh, next_version, write_bundle
+    from pipelines.certificate_text import in_words
+    from pipelines.promises import asked_for
     from pipelines.settings import load_settings
 
-    fresh(out)  # said before the hours that scoring takes
-    ledger = open_ledger(load_settings(config).changed({"state": state}))
+    to = fresh(
+        to or Path(f"{bundle.resolve().name}-{next_version(identify(bundle).version)}")
+    )  # before hours of scoring
+    asked = asked_for(bundle, risk, lesion_risk, confidence, whatever_holds=whatever_holds)
     found = calibrate_gate(
         cases=cases,
         bundle=bundle,
-        risks=risk or [0.05],
-        lesion_risks=lesion_risk or [],
-        confidence=confidence,
-        whatever_holds=whatever_holds,
-        ledger=ledger,
+        risks=asked.risks,
+        lesion_risks=asked.lesion_risks,
+        confidence=asked.confidence,
+        whatever_holds=asked.whatever_holds,
+        ledger=_ledger(load_settings(config).changed({"out": out, "state": state})),
         cache=cache,
         say=note,
     )
-    write_bundle(found, bundle, out, confidence)
-    typer.echo(in_words(found, confidence))
+    write_bundle(found, bundle, to, asked.confidence)
+    typer.echo(f"{in_words(found, asked.confidence)}\nThe bundle with these limits: {to}")
     return 0 if found.certified else 2
+
+
+def _ledger(settings: "Settings") -> "Ledger":
+    """That of the state folder; whoever named the wrong folders is told that a new one begins."""
+    from pipelines.retrain_corrections import LEDGER, open_ledger
+
+    if not (settings.state_folder / LEDGER).is_file():
+        note(f"A new ledger of who trains and who tests begins in {settings.state_folder}; --state names another.")
+    return open_ledger(settings)
 
 
 def plan(
@@ -53,21 +83,25 @@ def plan(
     hours: Annotated[float, typer.Option(help="Working hours a day.")] = 8.0,
     risk: Annotated[float | None, typer.Option(help="Of the accepted.  [default: the bundle's]")] = None,
     flagged: Annotated[float | None, typer.Option(help="Share of flagged cases that you measured.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the shipped one]")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the model.  [default: the live one]")] = None,
+    out: Out = None,
+    state: State = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> int:
     """Plan the reading: the limit that keeps the risk, and who waits how long for a reviewer."""
+    from pipelines.bundles import find_bundle
     from pipelines.console import print_json
     from pipelines.plan import make_plan, workload
     from pipelines.plan_text import as_json as plan_as_json
     from pipelines.plan_text import as_text
     from pipelines.promises import read_promises
-    from pipelines.settings import SHIPPED_BUNDLE, load_settings
+    from pipelines.settings import load_settings
 
-    blind = load_settings(config).blind_review
+    settings = load_settings(config).changed({"out": out, "state": state, "bundle": bundle})
+    blind = settings.blind_review
     site = workload(arrivals, hours, reviewers=reviewers, minutes=minutes, blind=blind, flagged=flagged)
-    planned = make_plan(site, read_promises(bundle or SHIPPED_BUNDLE), risk)
+    planned = make_plan(site, read_promises(find_bundle(settings)), risk)
     print_json(plan_as_json(planned)) if as_json else typer.echo(as_text(planned))
     return 0
 

@@ -2,17 +2,22 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from models.bundle import seal
+from pipelines.bundles import keep, open_history
 from pipelines.cli import main
 from pipelines.plan import CLASSES, Workload, make_plan, workload
 from pipelines.plan_text import as_text
 from pipelines.promises import CurvePoint, Promises, read_promises
+from pipelines.settings import SHIPPED_BUNDLE, Settings
 from triage.capacity import Team, mean_waits
 from triage.errors import TriageError
+from triage.gate.operating_point import FILE
 
 
 def point(score_limit: float, accepted: int, upper_bound: float) -> CurvePoint:
@@ -124,6 +129,36 @@ def test_the_command_reads_the_curve_of_a_bundle_and_prints_one_json_object(tmp_
     assert status == 0
     assert read_promises(tmp_path) == replace(CERTIFIED, signals={"worst_patch": (0.1, 0.3)})
     assert (printed["score_limit"], printed["risk"]) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("risk", "words"), [(None, "The gate uses it."), (0.05, "It takes effect only in a bundle calibrated at this risk")]
+)
+def test_a_limit_that_the_gate_does_not_have_is_said_to_take_a_calibration(risk, words):
+    promised = replace(CERTIFIED, curve=(point(0.5, 60, 0.05), point(1.0, 80, 0.08)))
+
+    assert words in as_text(make_plan(a_site(), promised, risk=risk))
+
+
+def test_without_a_bundle_the_live_one_is_planned_for_and_without_any_run_the_shipped_one(tmp_path: Path, capsys):
+    def planned() -> float:
+        words = ("plan", "--arrivals", "1/hour", "--reviewers", "2", "--minutes", "6", "--json")
+        assert main([*words, "--out", str(tmp_path / "out")]) == 0
+        return json.loads(capsys.readouterr().out)["risk"]
+
+    assert planned() == read_promises(SHIPPED_BUNDLE).risk
+    assert not list(tmp_path.iterdir())
+
+    settings = Settings(out=tmp_path / "out")
+    other = shutil.copytree(SHIPPED_BUNDLE, tmp_path / "other")
+    written = json.loads((other / FILE).read_text())
+    written["evaluation"]["risk"] = 0.45
+    (other / FILE).write_text(json.dumps(written))
+    seal(other)
+    with open_history(settings) as history:
+        history.go_live(keep(other, settings), by="olga", because="Other limits.")
+
+    assert planned() == 0.45
 
 
 def test_a_bundle_whose_certification_was_refused_sends_everything_to_a_human():
