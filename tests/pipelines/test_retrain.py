@@ -1,6 +1,7 @@
 """From corrections to a bundle: what teaches, what is held, what a kill leaves, and what the ledger forbids."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from models.parallel import one_thread_an_operation
 from pipelines import retrain_replay
 from pipelines.folders import PARTIAL
 from pipelines.labelled import trunk_digest
+from pipelines.promises import read_promises
 from pipelines.retrain import plan_job, retrain
 from pipelines.retrain_cells import corrected_cells, near
 from pipelines.retrain_corrections import load_corrected, open_ledger, read_corrections
@@ -154,7 +156,7 @@ def test_a_correction_whose_image_was_changed_is_left_out(settings: Settings) ->
     found = read_corrections(settings)
 
     assert not found.train
-    assert found.left_out == {"whose image is not in the output folder as it was": 1}
+    assert found.left_out == {"whose image and segmentation are not in the output folder as they were read": 1}
 
 
 def test_without_a_correction_that_may_train_it_says_what_there_is(settings: Settings) -> None:
@@ -209,6 +211,8 @@ def test_the_bundle_knows_where_it_comes_from_and_accepts_nothing_before_it_is_c
     assert load_bundle(new).version.split(".")[2] == "0"
     assert not point.accepts
     assert "every case goes to a human" in point.promise
+    assert math.isnan(read_promises(new).risk)
+    assert not read_promises(new).curve
     assert "## Retrained" in (new / "docs" / "README.md").read_text()
 
 
