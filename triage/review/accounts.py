@@ -43,7 +43,7 @@ class Person:
 
 
 class Accounts:
-    """The accounts in the review database. Every change and every log-in is an audit row."""
+    """The accounts in the review database. Every change, log-in and log-out is an audit row."""
 
     def __init__(
         self, engine: Engine, *, clock: Callable[[], datetime] = now, hasher: PasswordHasher | None = None
@@ -126,6 +126,13 @@ class Accounts:
             if right and account is not None:
                 return _person(account)
         raise NotAllowed("Name and password do not belong together.", do="Try again, or ask the owner for a new link.")
+
+    def log_out(self, account_id: int) -> None:
+        """End every session of an account, in whatever browser it is open."""
+        with transaction(self._engine) as session:
+            account = get_account(session, account_id)
+            account.session_epoch += 1
+            audit.append(session, at=self._clock(), actor=account.name, event="logged_out", content={})
 
     def person(self, account_id: int) -> Person | None:
         """The account of an id; None when there is none."""

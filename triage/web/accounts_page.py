@@ -18,8 +18,9 @@ ROLE_WORDS = {
 
 
 @router.get("", response_class=HTMLResponse)
-def show_accounts(request: Request, site: TheSite, _: AnOwner) -> HTMLResponse:
+def show_accounts(request: Request, site: TheSite, by: AnOwner) -> HTMLResponse:
     """Everybody with an account."""
+    site.desk.view("accounts", account=by.id)
     return _shown(request, site)
 
 

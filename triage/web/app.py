@@ -10,7 +10,7 @@ from triage.errors import TriageError
 from triage.review.errors import Incomplete, NotAllowed, NotFound, Outdated, Taken
 from triage.web import accounts_page, case_files, case_page, queue_page, sign_in, verdicts
 from triage.web.entrance import SignInNeeded, Site, site_of
-from triage.web.middleware import ClosedDoors, SizeLimit
+from triage.web.middleware import UPLOAD_BYTES, ClosedDoors, SizeLimit
 from triage.web.render import page
 from triage.web.sign_in import TooManyTries, way_in
 
@@ -35,7 +35,7 @@ def create_app(site: Site) -> FastAPI:
     for part in PARTS:
         app.include_router(part.router)
     app.mount("/static", StaticFiles(packages=[("triage.web", "static")]))
-    app.add_middleware(SizeLimit)
+    app.add_middleware(SizeLimit, refuse=_too_large)
     app.add_middleware(ClosedDoors)
     app.add_exception_handler(SignInNeeded, _sign_in)
     app.add_exception_handler(TriageError, _refused)
@@ -43,6 +43,17 @@ def create_app(site: Site) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(Exception, _broken)
     return app
+
+
+def _too_large(request: Request, limit: int) -> Response:
+    if limit == UPLOAD_BYTES:
+        error = TriageError(
+            f"The file is larger than {limit >> 20} MB.",
+            do="Save the labels as .nii.gz, as whole numbers of 8 bits, then upload that file.",
+        )
+    else:
+        error = TriageError(f"The form holds more than {limit >> 10} kB.", do="Shorten what you typed.")
+    return _failed(request, error, 413)
 
 
 def _sign_in(request: Request, _: Exception) -> Response:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Annotated
 
 from fastapi import Depends, Form, Request
@@ -22,7 +23,9 @@ from triage.web.usual import UsualVolumes
 class Site:
     """The collaborators of the pages. out: folder of the case folders. secure: cookies go over TLS alone.
 
-    complain: takes what went wrong on our side, for the log.
+    complain: takes what went wrong on our side, for the log. sign_ins: tries of an address. checking: held by the one
+    upload that is being unpacked. pictures: views of a case's pictures by an account, as far as the audit tells them
+    apart.
     """
 
     desk: ReviewDesk
@@ -33,6 +36,8 @@ class Site:
     usual: UsualVolumes
     complain: Callable[[Exception], None]
     sign_ins: Throttle = field(default_factory=lambda: Throttle(tries=10, within_s=60))
+    checking: Lock = field(default_factory=Lock)
+    pictures: Throttle = field(default_factory=lambda: Throttle(tries=1, within_s=60))
 
 
 class SignInNeeded(Exception):  # noqa: N818  not an error: the visitor is shown the way in

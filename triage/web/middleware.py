@@ -1,7 +1,11 @@
 """What holds for every answer and every request: headers that shut the browser's doors, and a limit on sizes."""
 
+from collections.abc import Callable
+
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = "; ".join(
@@ -27,7 +31,8 @@ HEADERS = {
     "X-Robots-Tag": "noindex",
 }
 FORM_BYTES = 64 << 10
-UPLOAD_BYTES = 64 << 20
+UPLOAD_BYTES = (128 << 20) + FORM_BYTES
+"""A volume of 256 x 256 x 256 voxels as editors save it at worst, float64 and uncompressed, and what its form adds."""
 
 
 class ClosedDoors:
@@ -53,17 +58,21 @@ class ClosedDoors:
 
 
 class SizeLimit:
-    """Refuses a body that is too large, or does not say how large it is, before a byte of it is read."""
+    """Refuses a body that is too large, or does not say how large it is, before a byte of it is read.
 
-    def __init__(self, app: ASGIApp) -> None:
+    refuse: makes the answer from the request and the limit in bytes.
+    """
+
+    def __init__(self, app: ASGIApp, refuse: Callable[[Request, int], Response]) -> None:
         self._app = app
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
             limit = UPLOAD_BYTES if scope["path"].endswith("/corrections") else FORM_BYTES
             length = Headers(scope=scope).get("content-length", "")
             if not (length.isdecimal() and int(length) <= limit):
-                answer = PlainTextResponse(f"The request is larger than {limit >> 10} kB.\n", status_code=413)
+                answer = await run_in_threadpool(self._refuse, Request(scope), limit)
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from triage.errors import TriageError
 from triage.review.accounts import SHORTEST_PASSWORD, Person
-from triage.web.entrance import Site, TheSite, own_form, site_of
+from triage.web.entrance import Site, TheSite, own_form, person_of, site_of
 from triage.web.label_volume import PSEUDONYM
 from triage.web.render import give_session, page
 from triage.web.sessions import COOKIE, new_session
@@ -50,8 +50,10 @@ def sign_in(
 
 
 @router.post("/sign-out", dependencies=[Depends(own_form)])
-def sign_out() -> Response:
-    """End the session in this browser."""
+def sign_out(request: Request, site: TheSite) -> Response:
+    """End the account's sessions: a cookie that somebody copied, or left in another browser, is worth nothing then."""
+    if (person := person_of(request)) is not None:
+        site.accounts.log_out(person.id)
     response = RedirectResponse("/sign-in", status_code=303)
     response.delete_cookie(COOKIE)
     return response

@@ -1,4 +1,4 @@
-"""A limit on tries: sign-ins from one address, whatever names they try."""
+"""A limit on what is repeated: sign-ins from one address whatever names they try, pictures that are one view."""
 
 import threading
 import time

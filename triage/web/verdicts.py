@@ -24,7 +24,7 @@ def claim(pseudonym: Pseudonym, site: TheSite, person: Somebody, item: Item) -> 
 
 @router.post("/renew")
 def renew(pseudonym: Pseudonym, site: TheSite, person: Somebody, item: Item) -> Response:
-    """Hold the case longer; the page asks for this while it is open."""
+    """Hold the case longer; the page asks for this while it is used."""
     return JSONResponse({"until": site.desk.renew(item, account=person.id).until.isoformat()})
 
 
@@ -49,7 +49,8 @@ def keep_correction(
     """Check a painted or uploaded label volume and keep it; what was kept is decided on later."""
     if not folder.is_dir():
         raise HTTPException(404)
-    checked = check_correction(file.file.read(), name=file.filename or "", folder=folder, pseudonym=pseudonym)
+    with site.checking:  # it takes three times the file's size; what waits lies on the disk
+        checked = check_correction(file.file.read(), name=file.filename or "", folder=folder, pseudonym=pseudonym)
     kept = site.desk.keep_correction(item, checked.labels, checked.affine, account=person.id)
     if accept.startswith("application/json"):
         return JSONResponse({"sha256": kept.sha256, "voxels": checked.changed_voxels, "ml": checked.changed_ml})

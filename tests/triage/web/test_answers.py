@@ -54,6 +54,26 @@ def test_a_body_that_is_too_large_is_not_read(path: str, length: int, house: Hou
     assert answer.status_code == 413
 
 
+def test_a_file_that_is_too_large_is_answered_with_what_to_do_as_a_page_and_as_json(house: House) -> None:
+    visitor = house.visitor("rita")
+    path, headers = "/cases/bt-aaaaaaaaaa/corrections", {"Content-Length": str(UPLOAD_BYTES + 1)}
+
+    page = visitor.client.post(path, content=b"x", headers=headers)
+    answer = visitor.client.post(path, content=b"x", headers={**headers, "Accept": "application/json"})
+
+    told = answer.json()
+    assert "larger than 128 MB" in told["message"]
+    assert ".nii.gz" in told["do"]
+    assert f"<h1>{told['message']}</h1>" in page.text
+    assert told["do"] in page.text
+
+
+def test_a_volume_of_256_cubed_in_float64_may_be_uploaded_uncompressed() -> None:
+    volume = 256**3 * 8 + 352
+
+    assert volume < UPLOAD_BYTES - 4096 < 1.01 * volume
+
+
 def test_a_body_of_unknown_size_is_not_read(house: House) -> None:
     answer = house.visitor().client.post("/sign-in", content=iter([b"name=rita"]))
 

@@ -31,6 +31,12 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+def test_nothing_that_can_be_used_is_made_paler(repository: Path) -> None:
+    css = (repository / "triage/web/static/review.css").read_text()
+
+    assert re.findall(r"([^{}]+) \{[^{}]*opacity: 0", css) == ["\nbutton:disabled"]
+
+
 @pytest.mark.parametrize("selector", [":root", ':root[data-theme="light"]'])
 def test_every_text_stands_out_from_what_is_behind_it(selector: str, repository: Path) -> None:
     named = colours(repository, selector)

@@ -20,6 +20,8 @@ from triage.report.as_csv import CASES, MEASURED
 from triage.review import Kind, Role
 from triage.review.tables import ReviewItem
 from triage.verdict import Route
+from triage.web.app import create_app
+from triage.web.throttle import Throttle
 from triage.web.usual import FEWEST, usual_volumes
 
 HOSTILE = '<img src=x onerror=alert(1)>"><script>alert(2)</script>\u202e{{7*7}}'
@@ -129,17 +131,41 @@ def test_a_case_whose_files_are_gone_or_of_another_decision_is_shown_without_the
         assert "Take this case" in answer.text
 
 
+def views(house: House) -> list[tuple[str, str, str | None]]:
+    """Who saw what of which case, by the audit."""
+    rows = [json.loads(row) for row in house.room.events()]
+    return [(row["actor"], row["what"], row["pseudonym"]) for row in rows if row["event"] == "viewed"]
+
+
 def test_every_view_is_an_audit_row(house: House, case: str) -> None:
-    visitor = house.visitor("rita")
-    before = len(house.room.events())
+    visitor = house.visitor("olga")
+    before = len(views(house))
 
     for path in ("/", f"/cases/{case}", f"/cases/{case}/volumes/entropy.nii.gz", f"/cases/{case}/archive.zip"):
         assert visitor.see(path).status_code == 200
+    assert visitor.see("/accounts").status_code == 200
 
-    rows = [json.loads(row) for row in house.room.events()[before:]]
-    assert [(row["actor"], row["event"], row["what"]) for row in rows if row["event"] == "viewed"] == [
-        ("rita", "viewed", what) for what in ("queue", "case", "entropy.nii.gz", "archive.zip")
-    ]
+    of_the_case = [("olga", what, case) for what in ("case", "entropy.nii.gz", "archive.zip")]
+    assert views(house)[before:] == [("olga", "queue", None), *of_the_case, ("olga", "accounts", None)]
+
+
+def test_the_pictures_of_a_case_are_one_view_of_each_who_looks_within_a_minute(house: House) -> None:
+    at = 0.0
+    house.site = replace(house.site, pictures=Throttle(tries=1, within_s=60, clock=lambda: at))
+    house.app = create_app(house.site)
+    cases = [house.arrives(name, writers=("json", "figures")) for name in ("bt-flagged2aa", "bt-flagged2ab")]
+    rita, ruth = house.visitor("rita"), house.visitor("ruth")
+    before = len(views(house))
+
+    for case in cases:
+        for name in ("axial_image.png", "coronal_image.png"):
+            assert rita.see(f"/cases/{case}/figures/{name}").status_code == 200
+    ruth.see(f"/cases/{cases[0]}/figures/axial_image.png")
+    at = 61.0
+    rita.see(f"/cases/{cases[0]}/figures/axial_image.png")
+
+    seen = (("rita", cases[0]), ("rita", cases[1]), ("ruth", cases[0]), ("rita", cases[0]))
+    assert views(house)[before:] == [(who, "figures", case) for who, case in seen]
 
 
 def test_the_download_holds_what_an_editor_needs_and_neither_patient_nor_verdict(house: House, case: str) -> None:

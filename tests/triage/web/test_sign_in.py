@@ -1,5 +1,6 @@
 """Who is let in, and how: sessions, forms, one-time links."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -113,12 +114,28 @@ def test_a_closed_account_is_out_at_once(house: House) -> None:
     assert visitor.see("/").url.path == "/sign-in"
 
 
-def test_who_signs_out_is_out(house: House) -> None:
-    visitor = house.visitor("rita")
+def test_who_signs_out_is_out_in_every_browser_also_with_a_cookie_that_was_kept(house: House) -> None:
+    visitor, elsewhere, other = (house.visitor(name) for name in ("rita", "rita", "ruth"))
+    cookie = visitor.client.cookies[COOKIE]
 
     visitor.send("/sign-out", {}, seen_on="/")
+    visitor.client.cookies.set(COOKIE, cookie)
 
-    assert visitor.see("/").url.path == "/sign-in"
+    assert [v.see("/").url.path for v in (visitor, elsewhere, other)] == ["/sign-in", "/sign-in", "/"]
+
+
+def test_signing_out_is_an_audit_row_once_and_of_nobody_when_nobody_is_in(house: House) -> None:
+    visitor = house.visitor("rita")
+    cookie = visitor.client.cookies[COOKIE]
+    for _ in range(2):
+        visitor.client.cookies.set(COOKIE, cookie)
+        session = house.site.seal.session(cookie)
+        assert session is not None
+        visitor.client.post("/sign-out", data={"token": house.site.seal.token(session)})
+
+    rows = [json.loads(row) for row in house.room.events()]
+
+    assert [row["actor"] for row in rows if row["event"] == "logged_out"] == ["rita"]
 
 
 def test_a_wrong_password_says_no_more_than_that_the_two_do_not_belong_together(house: House) -> None:

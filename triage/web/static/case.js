@@ -2,7 +2,7 @@
 
 import { listen, press } from "./keys.js";
 import { Painter } from "./paint.js";
-import { choose, holdWhileOpen, keepCorrection } from "./verdict.js";
+import { choose, holdWhileUsed, keepCorrection } from "./verdict.js";
 import { Viewer } from "./viewer.js";
 
 const places = [...document.querySelectorAll("button[data-mm]")];
@@ -47,8 +47,7 @@ places.forEach((place, n) => place.addEventListener("click", () => go(n)));
 places[0]?.setAttribute("aria-current", true);
 if (viewer) open();
 if (form) {
-  holdWhileOpen(form);
-  form.addEventListener("submit", () => viewer?.painter && (viewer.painter.changed = false));
+  holdWhileUsed(form);
   for (const box of form.querySelectorAll("[name=verdict]")) {
     box.addEventListener("change", () => {
       for (const code of form.querySelectorAll("[name=code]")) code.checked = false;
