@@ -165,6 +165,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
 
 
+def decisions(out: Path, pseudonym: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The folders of all decisions on a case with their manifests, the one that stands first."""
+    for folder in (out / pseudonym, *sorted((out / SUPERSEDED).glob(f"{pseudonym}-*"))):
+        manifest = read_manifest(folder)
+        if manifest.get("pseudonym") == pseudonym:
+            yield folder, manifest
+
+
 def _outcome(manifest: dict[str, Any]) -> Outcome:
     return Outcome(
         pseudonym=manifest["pseudonym"],

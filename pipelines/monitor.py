@@ -62,9 +62,12 @@ def watch_in_use(settings: Settings) -> Watched:
         return watch(queue.engine, identify(folder), read_promises(folder), signals)
 
 
-def drawn_blind(key: bytes, share: float) -> Callable[[str], bool]:
-    """Whether an accepted case of a content goes to blind review: the same at every look, foreseen by no one."""
-    return lambda content: _draw(key, content) < share
+def drawn_blind(key: bytes, share: float, learnt: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Whether an accepted case of a content goes to blind review: the same at every look, foreseen by no one.
+
+    learnt: whether the model was trained on a content; how it does there says nothing of what comes.
+    """
+    return lambda content: _draw(key, content) < share and not learnt(content)
 
 
 def _draw(key: bytes, content_sha256: str) -> float:

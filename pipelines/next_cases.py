@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.retrain_corrections import CORRECTIONS, open_ledger
+from pipelines.retrain_corrections import open_ledger, read_readings, settle_audit
 from pipelines.settings import Settings
 from triage.anatomy import BRAIN, STRUCTURES
 from triage.errors import TriageError
 from triage.ledger import Split
 from triage.report.as_json import REPORT
-from triage.review import ReviewDesk, connect
 
 SMALLEST_NATS = 1e-9
 KEYS = tuple(s.key for s in STRUCTURES if s.id in BRAIN)
@@ -90,13 +89,18 @@ def nearer(distance: NDArray[np.float64], features: NDArray[np.float64], k: int)
 
 
 def read_candidates(settings: Settings) -> list[Candidate]:
-    """Every case of an output folder that may be trained on, by the ledger, and was read by the model."""
-    ledger, read = open_ledger(settings), _read_cases(settings)
+    """Every case of an output folder that the model could read and whose subject will train, by the ledger.
+
+    New subjects are not settled here: that comes with their first correction, and will be what is foreseen.
+    """
+    ledger, readings = open_ledger(settings), read_readings(settings)
+    settle_audit(settings, ledger, readings)
+    read = {reading.pseudonym for reading in readings}
     found = []
     for path in sorted(settings.out.glob(f"*/{REPORT}")):
         report = json.loads(path.read_text(encoding="utf-8"))
         subject, told = report["case"].get("subject"), report["uncertainty"] or {}
-        usable = subject and ledger.find(subject) in (None, Split.TRAIN) and told.get("pooled_features")
+        usable = subject and ledger.foresee(subject) is Split.TRAIN and told.get("pooled_features")
         if usable and not path.parent.name.startswith("."):
             found.append(_candidate(report["case"]["pseudonym"], told, read))
     if not [candidate for candidate in found if not candidate.read]:
@@ -122,15 +126,3 @@ def _candidate(pseudonym: str, told: Mapping[str, Any], read: set[str]) -> Candi
         features=np.nan_to_num(features),
         read=pseudonym in read,
     )
-
-
-def _read_cases(settings: Settings) -> set[str]:
-    """Pseudonyms of the cases that a reviewer has settled."""
-    if settings.review_url is None and not settings.review_file.is_file():
-        return set()
-    engine = connect(settings.review_database)
-    try:
-        desk = ReviewDesk(engine, corrections=settings.state_folder / CORRECTIONS)
-        return {reading.pseudonym for reading in desk.readings()}
-    finally:
-        engine.dispose()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.bundles import digest_of, kept_folder
-from pipelines.folders import SUPERSEDED, file_sha256, read_manifest
+from pipelines.folders import decisions, file_sha256
 from pipelines.run import find_cases
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from triage.case import Case, Inventory, Volume
@@ -98,9 +98,8 @@ def replay(
 
 def _decided(out: Path, pseudonym: str, bundle: str) -> tuple[Path, dict[str, Any]]:
     """The folder of a decision on a case, and its manifest; the latest decision first."""
-    for folder in (out / pseudonym, *sorted((out / SUPERSEDED).glob(f"{pseudonym}-*"))):
-        manifest = read_manifest(folder)
-        if manifest.get("pseudonym") != pseudonym or not manifest["bundle_digest"].startswith(bundle):
+    for folder, manifest in decisions(out, pseudonym):
+        if not manifest["bundle_digest"].startswith(bundle):
             continue
         if manifest["route"] == Route.REFUSED:
             raise TriageError("The case was refused: nothing was computed.", do="Its report says why it was refused.")

@@ -1,23 +1,25 @@
 """What a retraining may learn from: the corrections of reviewers, whose they are, and what the ledger lets them be for.
 
-A correction is used only when all of this is known: its label volume is the one that was kept, the image that it was
-drawn on still lies untouched in the output folder, and the subject is known. What is left out is counted by its reason.
+A correction is used only when it is the last word on its case, its label volume is the one that was kept, image and
+segmentation still lie untouched as the reviewer saw them, and the subject is known. What is left out is counted by its
+reason. A later verdict takes a correction back, whatever it was given on: who accepts what a newer model made of the
+case leaves nothing to learn.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import torch
 
 from models.runtime import Runner
-from pipelines.folders import MANIFEST
+from pipelines.bundles import KEY_DIGITS
+from pipelines.folders import decisions, file_sha256
 from pipelines.labelled import Labelled, on_conformed
 from pipelines.preprocess import conform
 from pipelines.scans import Scan, read_nifti
@@ -29,6 +31,8 @@ from triage.ledger import Ledger, Split
 from triage.report.as_json import REPORT
 from triage.report.as_nifti import IMAGE, SEGMENTATION
 from triage.review import ReaderVerdict, ReviewDesk, connect
+from triage.review.records import ReadingRecord
+from triage.review.words import Kind
 
 LEDGER = "splits.jsonl"
 CORRECTIONS = "corrections"
@@ -54,7 +58,7 @@ class Corrected:
     @property
     def key(self) -> str:
         """Of these labels on this image."""
-        return f"{self.content_sha256[:16]}-{self.sha256[:16]}"
+        return f"{self.content_sha256[:KEY_DIGITS]}-{self.sha256[:KEY_DIGITS]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +77,17 @@ def open_ledger(settings: Settings) -> Ledger:
 
 
 def read_corrections(settings: Settings) -> Corrections:
-    """The last correction of every case, by the split of its subject; a new subject is allotted one now, for ever."""
-    if settings.review_url is None and not settings.review_file.is_file():
+    """Every case on which the last word is a correction, by the split of its subject; a new one is allotted one now."""
+    if not _has_database(settings):
         raise TriageError(
             f"There is no review database at {settings.review_file}.",
             do="Name the folders of the runs with --out and --state.",
         )
     ledger, left_out = open_ledger(settings), Counter[str]()
     found: dict[Split, list[Corrected]] = {split: [] for split in Split}
-    for one in _corrected(settings, left_out):
+    readings = read_readings(settings)
+    settle_audit(settings, ledger, readings)
+    for one in _corrected(settings, readings, left_out):
         found[ledger.split_of(one.subject)].append(one)
     for split in (Split.CALIBRATE, Split.TEST, Split.AUDIT):
         left_out[f"of a subject that belongs to the split {split}"] += len(found[split])
@@ -106,49 +112,88 @@ def load_corrected(one: Corrected, runner: Runner) -> Labelled:
     )
 
 
-def _corrected(settings: Settings, left_out: Counter[str]) -> Iterator[Corrected]:
-    """In order of the pseudonyms, so that the same corrections make the same bundle in whatever order they came."""
-    folder = settings.state_folder / CORRECTIONS
+def read_readings(settings: Settings) -> tuple[ReadingRecord, ...]:
+    """The final readings of all cases, oldest first; none before there is a review database."""
+    if not _has_database(settings):
+        return ()
     engine = connect(settings.review_database)
     try:
-        readings = ReviewDesk(engine, corrections=folder).readings()
+        return ReviewDesk(engine, corrections=settings.state_folder / CORRECTIONS).readings()
     finally:
         engine.dispose()
-    last = {r.pseudonym: r for r in readings if r.verdict is ReaderVerdict.CORRECT}
-    for pseudonym, reading in sorted(last.items()):
-        assert reading.correction is not None
-        content, labels = reading.decision.content_sha256, folder / reading.correction.path
-        image, seen = (settings.out / pseudonym / name for name in (IMAGE, SEGMENTATION))
-        manifest = _read(settings.out / pseudonym / MANIFEST)
-        subject = _read(settings.out / pseudonym / REPORT).get("case", {}).get("subject")
-        sealed = manifest.get("files", {})
-        untouched = all(_sha256(path) == sealed.get(path.name, "") for path in (image, seen))
-        if manifest.get("content_sha256") != content or not untouched:
-            left_out["whose image is not in the output folder as it was"] += 1
-        elif _sha256(labels) != reading.correction.sha256:
-            left_out["whose labels are not as they were kept"] += 1
-        elif not subject:
-            left_out["of a subject that nobody knows"] += 1
+
+
+def settle_audit(settings: Settings, ledger: Ledger, readings: Iterable[ReadingRecord]) -> None:
+    """Whoever was read blind is audited, unless the ledger knows the subject: what judges a model teaches no model.
+
+    To be called before new subjects are allotted a split.
+    """
+    for pseudonym in {reading.pseudonym for reading in readings if reading.kind is Kind.BLIND}:
+        subject = _subject(settings.out / pseudonym)
+        if subject:
+            ledger.split_of(subject, {Split.AUDIT: 1})
+
+
+def _corrected(settings: Settings, readings: Sequence[ReadingRecord], left_out: Counter[str]) -> Iterator[Corrected]:
+    """In order of the pseudonyms, so that the same corrections make the same bundle in whatever order they came."""
+    last = {reading.pseudonym: reading for reading in readings}
+    for pseudonym in sorted({reading.pseudonym for reading in readings if reading.verdict is ReaderVerdict.CORRECT}):
+        reading = last[pseudonym]
+        found = _usable(settings, reading)
+        if isinstance(found, Corrected):
+            yield found
         else:
-            yield Corrected(
-                pseudonym=pseudonym,
-                subject=subject,
-                image=image,
-                seen=seen,
-                labels=labels,
-                content_sha256=content,
-                sha256=reading.correction.sha256,
-                seen_sha256=sealed[SEGMENTATION],
-            )
+            left_out[found] += 1
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object, empty when the file does not hold one."""
+def _usable(settings: Settings, reading: ReadingRecord) -> Corrected | str:
+    """A correction, or why it cannot be used."""
+    if reading.correction is None:
+        return "that a later verdict on the case took back"
+    if reading.kind is Kind.BLIND:
+        return "of a case that was read blind, which judges the model"
+    folder = _as_it_was_read(settings.out, reading)
+    if folder is None:
+        return "whose image and segmentation are not in the output folder as they were read"
+    labels = settings.state_folder / CORRECTIONS / reading.correction.path
+    if _sha256(labels) != reading.correction.sha256:
+        return "whose labels are not as they were kept"
+    subject = _subject(folder)
+    if not subject:
+        return "of a subject that nobody knows"
+    return Corrected(
+        pseudonym=reading.pseudonym,
+        subject=subject,
+        image=folder / IMAGE,
+        seen=folder / SEGMENTATION,
+        labels=labels,
+        content_sha256=reading.decision.content_sha256,
+        sha256=reading.correction.sha256,
+        seen_sha256=file_sha256(folder / SEGMENTATION),
+    )
+
+
+def _as_it_was_read(out: Path, reading: ReadingRecord) -> Path | None:
+    """The folder of the very decision that was read: what another model made of the case is no work of the reviewer."""
+    wanted = (reading.decision.content_sha256, reading.decision.bundle.digest)
+    for folder, manifest in decisions(out, reading.pseudonym):
+        sealed = manifest["files"]
+        untouched = all(_sha256(folder / name) == sealed.get(name, "") for name in (IMAGE, SEGMENTATION, REPORT))
+        if (manifest["content_sha256"], manifest["bundle_digest"]) == wanted and untouched:
+            return folder
+    return None
+
+
+def _subject(folder: Path) -> str:
+    """Pseudonym of the patient of a case; empty when nobody knows."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        return json.loads((folder / REPORT).read_text(encoding="utf-8"))["case"].get("subject") or ""
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _has_database(settings: Settings) -> bool:
+    return settings.review_url is not None or settings.review_file.is_file()
 
 
 def _sha256(path: Path) -> str | None:

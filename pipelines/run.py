@@ -11,7 +11,7 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from pipelines.bundles import bundle_in_use, keep, open_history
+from pipelines.bundles import bundle_in_use, has_learnt, keep, open_history
 from pipelines.folders import locked, replace_file, unwritable
 from pipelines.inbox import Desk, inputs, run_inbox, where
 from pipelines.logs import open_log, quiet_libraries
@@ -56,7 +56,7 @@ def gather_tools(settings: Settings, queue: ReviewQueue) -> Tools:
         queue=queue,
         seed=settings.seed,
         promise=gate.promise,
-        blind=drawn_blind(load_or_create_key(settings.pseudonym_key), settings.blind_review),
+        blind=drawn_blind(load_or_create_key(settings.pseudonym_key), settings.blind_review, has_learnt(bundle)),
         alarm=partial(alarm, watched.monitor),
     )
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine, select
 
-from pipelines.folders import MANIFEST
+from pipelines.folders import MANIFEST, SCHEMA, SUPERSEDED
 from pipelines.retrain_corrections import CORRECTIONS
 from pipelines.settings import Settings
-from tests.builders import a_volume, phantom_labels
+from tests.builders import BUNDLE, a_volume, phantom_labels
 from tests.fakes import tiny_report
 from triage.case import Volume
 from triage.report.as_json import as_json
 from triage.report.as_nifti import as_nifti
-from triage.review import ReaderVerdict, ReviewDesk, ReviewQueue, Role, connect
+from triage.review import ReaderVerdict, ReviewDesk, Role, connect, open_queue
 from triage.review.database import transaction
 from triage.review.records import Opinion
 from triage.review.tables import Account
+from triage.verdict import BundleId
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,31 +53,47 @@ def a_correction(number: int, subject: str | None = None) -> Corrected:
 
 def correct(settings: Settings, *cases: Corrected) -> None:
     """Decide these cases, flag them, and let a reviewer correct each."""
-    settings.state_folder.mkdir(parents=True, exist_ok=True)
-    engine = connect(settings.review_database)
-    queue = ReviewQueue(engine)
-    desk, reviewer = ReviewDesk(engine, corrections=settings.state_folder / CORRECTIONS), _reviewer(engine)
     for case in cases:
-        content = hashlib.sha256(case.volume.array.tobytes()).hexdigest()
-        report = tiny_report(case.pseudonym, doubt=2.0, content=content)
-        assert report.prediction is not None
-        prediction = replace(report.prediction, scanner_labels=case.seen, scanner_entropy=np.zeros(case.seen.shape))
-        report = replace(
-            report, case=replace(report.case, subject=case.subject), volume=case.volume, prediction=prediction
-        )
-        folder = settings.out / case.pseudonym
-        folder.mkdir(parents=True)
-        as_json(report, folder)
-        as_nifti(report, folder)
-        digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-        (folder / MANIFEST).write_text(json.dumps({"content_sha256": content, "files": digests}))
-        queue.settle(report)
-        item = desk.case(case.pseudonym, account=reviewer).item
-        assert item is not None
-        desk.claim(item.item_id, account=reviewer)
+        decide(settings, case)
+        read(settings, case)
+
+
+def decide(settings: Settings, case: Corrected, *, bundle: BundleId = BUNDLE, blind: bool = False) -> None:
+    """What a run leaves: the folder of a case, and the case in the queue. An older decision makes way.
+
+    blind: it was accepted and drawn for quality control.
+    """
+    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    content = hashlib.sha256(case.volume.array.tobytes()).hexdigest()
+    report = tiny_report(case.pseudonym, doubt=0.2 if blind else 2.0, content=content, bundle=bundle)
+    assert report.prediction is not None
+    prediction = replace(report.prediction, scanner_labels=case.seen, scanner_entropy=np.zeros(case.seen.shape))
+    report = replace(report, case=replace(report.case, subject=case.subject), volume=case.volume, prediction=prediction)
+    folder = settings.out / case.pseudonym
+    if folder.exists():
+        (settings.out / SUPERSEDED).mkdir(exist_ok=True)
+        folder.rename(settings.out / SUPERSEDED / f"{case.pseudonym}-before")
+    folder.mkdir(parents=True)
+    as_json(report, folder)
+    as_nifti(report, folder)
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    decision = {"pseudonym": case.pseudonym, "content_sha256": content, "bundle_digest": bundle.digest}
+    (folder / MANIFEST).write_text(json.dumps({"schema": SCHEMA, "files": digests} | decision))
+    with closing(open_queue(settings.review_database)) as queue:
+        queue.settle(report, blind=blind)
+
+
+def read(settings: Settings, case: Corrected, opinion: Opinion | None = None) -> None:
+    """A reviewer says what a case is; without an opinion, it is corrected."""
+    engine = connect(settings.review_database)
+    desk, reviewer = ReviewDesk(engine, corrections=settings.state_folder / CORRECTIONS), _reviewer(engine)
+    item = desk.case(case.pseudonym, account=reviewer).item
+    assert item is not None
+    desk.claim(item.item_id, account=reviewer)
+    if opinion is None:
         kept = desk.keep_correction(item.item_id, case.labels, case.volume.affine, account=reviewer)
         opinion = Opinion(verdict=ReaderVerdict.CORRECT, code="boundary", correction_sha256=kept.sha256)
-        desk.decide(item.item_id, opinion, account=reviewer)
+    desk.decide(item.item_id, opinion, account=reviewer)
     engine.dispose()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import pipelines.monitor
-from pipelines.bundles import identify
+from models.bundle import METADATA, write_metadata
+from pipelines.bundles import has_learnt, identify
 from pipelines.cli import main
 from pipelines.monitor import RISK_WITHOUT_PROMISE, drawn_blind, watch
 from pipelines.monitor_text import as_text
@@ -28,6 +29,10 @@ from triage.verdict import Route
 PROMISES = Promises(risk=0.1, confidence=0.95, curve=(), signals={"doubt": tuple(n / 60 for n in range(60))})
 NOTHING_PROMISED = Promises(risk=math.nan, confidence=math.nan, curve=())
 DOUBTS = [0.1, 0.9, 0.95, 0.3, 0.99, 0.99]
+
+
+def never(_: str) -> bool:
+    return False
 
 
 @pytest.fixture
@@ -75,17 +80,26 @@ def test_without_a_promise_failures_are_watched_all_the_same_and_the_text_says_s
 
 def test_blind_reviews_are_drawn_with_the_share_that_was_set_and_the_same_at_every_look():
     contents = [f"{n:064x}" for n in range(4000)]
-    drawn = drawn_blind(b"k" * 32, 0.02)
+    drawn = drawn_blind(b"k" * 32, 0.02, never)
 
     chosen = [content for content in contents if drawn(content)]
 
     assert len(chosen) == pytest.approx(80, abs=3 * math.sqrt(80))
-    assert chosen == [content for content in contents if drawn_blind(b"k" * 32, 0.02)(content)]
+    assert chosen == [content for content in contents if drawn_blind(b"k" * 32, 0.02, never)(content)]
+
+
+def test_a_case_that_the_model_was_trained_on_is_not_drawn(tmp_path: Path):
+    learnt, other = "a" * 64, "b" * 64
+    retrained = {"retrained": {"corrections": [f"{learnt[:16]}-{'c' * 16}"]}}
+    write_metadata(tmp_path / METADATA, {"brain_triage": retrained})
+    drawn = drawn_blind(b"k" * 32, 1.0, has_learnt(tmp_path))
+
+    assert [drawn(content) for content in (learnt, other)] == [False, True]
 
 
 def test_which_cases_are_drawn_cannot_be_told_without_the_key():
     contents = [f"{n:064x}" for n in range(4000)]
-    mine, guess = drawn_blind(b"k" * 32, 0.5), drawn_blind(b"g" * 32, 0.5)
+    mine, guess = (drawn_blind(key * 32, 0.5, never) for key in (b"k", b"g"))
 
     agree = sum(mine(content) == guess(content) for content in contents)
 
@@ -102,7 +116,7 @@ def test_an_accepted_case_that_is_drawn_waits_for_a_human(tmp_path: Path, share:
         tmp_path / "inbox",
         settings,
         FakeWatch(),
-        gather=lambda _, queue: fake_tools(queue, blind=drawn_blind(b"k" * 32, share)),
+        gather=lambda _, queue: fake_tools(queue, blind=drawn_blind(b"k" * 32, share, never)),
         find=lambda *_: found,
     )
 

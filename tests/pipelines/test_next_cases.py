@@ -9,6 +9,7 @@ import pytest
 from pipelines.next_cases import KEYS, Candidate, nearer, propose, read_candidates, standardised
 from pipelines.retrain_corrections import open_ledger
 from pipelines.settings import Settings
+from tests.pipelines.corrected_cases import a_correction, decide, read
 from triage.errors import TriageError
 from triage.ledger import Split
 
@@ -76,17 +77,43 @@ def write_report(out: Path, name: str, subject: str, *, refused: bool = False) -
 
 def test_only_read_cases_of_subjects_that_may_train_are_candidates(tmp_path: Path) -> None:
     settings = Settings(out=tmp_path / "out", state=tmp_path / "state")
-    for name in ("new", "train", "test"):
+    for name in ("train", "test"):
         write_report(settings.out, name, name)
     write_report(settings.out, "nobody", "")
-    write_report(settings.out, "refused", "new", refused=True)
+    write_report(settings.out, "refused", "train", refused=True)
     open_ledger(settings).freeze(["train"], Split.TRAIN)
     open_ledger(settings).freeze(["test"], Split.TEST)
 
     found = read_candidates(settings)
 
-    assert [c.pseudonym for c in found] == ["new", "train"]
+    assert [c.pseudonym for c in found] == ["train"]
     assert found[0].information == {"lesion": 0.25}
+
+
+def test_of_subjects_that_nobody_has_settled_those_are_proposed_whose_corrections_will_teach(tmp_path: Path) -> None:
+    settings = Settings(out=tmp_path / "out", state=tmp_path / "state")
+    names = [f"new-{number:02}" for number in range(30)]
+    for name in names:
+        write_report(settings.out, name, name)
+
+    found = {candidate.pseudonym for candidate in read_candidates(settings)}
+
+    assert {name: open_ledger(settings).split_of(name) is Split.TRAIN for name in names} == {
+        name: name in found for name in names
+    }
+
+
+def test_of_whom_one_scan_was_read_blind_no_other_is_proposed(tmp_path: Path) -> None:
+    settings = Settings(out=tmp_path / "out", state=tmp_path / "state")
+    write_report(settings.out, "taught", "somebody")
+    open_ledger(settings).freeze(["somebody"], Split.TRAIN)
+    for number in range(6):
+        blind = a_correction(number)
+        decide(settings, blind, blind=True)
+        read(settings, blind)
+        write_report(settings.out, f"other-{number}", blind.subject)
+
+    assert [candidate.pseudonym for candidate in read_candidates(settings)] == ["taught"]
 
 
 def test_without_a_candidate_it_says_so(tmp_path: Path) -> None:
