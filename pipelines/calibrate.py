@@ -3,6 +3,7 @@
 Where the data cannot carry a limit it is refused. `pipelines.certificate` writes what is found here.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,15 @@ from scipy import stats
 
 from pipelines.degrade import LEVELS
 from pipelines.engine import load_engine
-from pipelines.judged import Floats, Judged, Mask, Score, fit
+from pipelines.judged import Floats, Judged, Mask, Score, fit, up_to
 from pipelines.mixture import LEVEL_SHARES, SHARES, TUNED_LEVELS, dealt, draw
-from pipelines.population import masks
+from pipelines.population import masks, oldest_years
 from pipelines.scans import Scan, read_scans
 from pipelines.scored import Item, Scored, Scorer, model_digest
 from triage.errors import TriageError
 from triage.gate.certify import GroupBound, Level, certify, group_bounds, upper_bound, what_holds
 from triage.gate.operating_point import FILE, read_operating_point
-from triage.ledger import Ledger, Split
+from triage.ledger import Ledger, Split, one_spelling
 
 LEDGER_SPLITS: Mapping[str, Split] = {
     "tune": Split.TUNE,
@@ -38,7 +39,7 @@ class Calibration:
     """All that stands in the operating point. levels: of measurements. lesion_levels: of missed lesions as well.
 
     unit: the score that becomes 1, the limit of the smallest certified risk of measurements. curve: there, limits with
-    how many cases each accepts and how many of these failed.
+    how many cases each accepts and how many of these failed. oldest_years: the limits speak for nobody older.
     """
 
     score: Score
@@ -47,6 +48,7 @@ class Calibration:
     unit: float
     curve: Sequence[tuple[float, int, int]]
     groups: Sequence[GroupBound]
+    oldest_years: float
     tune: Judged
     calibrate: Judged
     test: Judged
@@ -58,9 +60,16 @@ class Calibration:
 
     @property
     def certified_with_lesions(self) -> Level | None:
-        """The smallest risk of failing or missing a lesion that is certified at the gate's limit."""
+        """The smallest risk of failing or missing a lesion that is certified at the gate's limit.
+
+        That limit must lie among those that the level tested: nothing was shown under its first one.
+        """
         return _smallest(
-            [lv for lv in self.lesion_levels if lv.score_limit is not None and lv.score_limit >= self.unit]
+            [
+                level
+                for level in self.lesion_levels
+                if level.score_limit is not None and level.first_limit <= self.unit <= level.score_limit
+            ]
         )
 
 
@@ -121,12 +130,15 @@ def calibrate(
     cache: Path,
     say: Callable[[str], None],
 ) -> Calibration:
-    """Score, fit, certify, check. Raises TriageError when a subject would cross from one split to another."""
+    """Score, fit, certify, check. Raises TriageError when a subject would cross from one split to another, when nobody
+    knows whose a scan is, or when two scans of the calibrate split are of one subject.
+    """
     if not (risks and all(0 < x < 1 for x in (*risks, *lesion_risks, confidence))):
         raise TriageError(
             "A risk and a confidence lie between 0 and 1.", do="Give, say, --risk 0.05 --confidence 0.95."
         )
     scans = [scan for scan in read_scans(cases, list(LEDGER_SPLITS)) if scan.labels is not None]
+    check_subjects(scans, cases)
     for name, settled in LEDGER_SPLITS.items():
         ledger.freeze([scan.subject for scan in scans if scan.split == name], settled)
     engine, usual = load_engine(bundle), read_operating_point(bundle / FILE).usual_entropy
@@ -136,6 +148,26 @@ def calibrate(
         say(f"scoring {split}")
         found[split] = list(scorer(items(scans)[split]))
     return certified(found, risks, lesion_risks, 1 - confidence, whatever_holds=whatever_holds)
+
+
+def check_subjects(scans: Sequence[Scan], table: Path) -> None:
+    """Splits are by subject and the certificate counts subjects. Raises TriageError with the rows in the way."""
+    nameless = [scan.name for scan in scans if not one_spelling(scan.subject)]
+    if nameless:
+        raise TriageError(
+            f"{table}: nobody knows whose these scans are: {', '.join(nameless)}.",
+            do="Fill in the column subject: no subject may be in two splits.",
+        )
+    certifying: dict[str, list[str]] = defaultdict(list)
+    for scan in scans:
+        if LEDGER_SPLITS[scan.split] is Split.CALIBRATE:
+            certifying[one_spelling(scan.subject)].append(scan.name)
+    repeated = [" and ".join(names) for names in certifying.values() if len(names) > 1]
+    if repeated:
+        raise TriageError(
+            f"{table}: the calibrate split has more than one scan of a subject: {', '.join(repeated)}.",
+            do="Keep one row of each subject there: scans of one subject would be counted as if independent.",
+        )
 
 
 def certified(
@@ -161,7 +193,7 @@ def certified(
     lesion_levels = certify(seen.score, seen.missed, with_lesions, each * len(lesion_risks))
     best = _smallest(levels) or min(levels, key=lambda level: level.more)
     unit = best.score_limit if best.score_limit is not None else best.first_limit
-    accepted = seen.score <= unit
+    accepted, oldest = seen.score <= unit, oldest_years(seen.scans)
     groups = {name: mask & accepted for name, mask in masks(seen.scans)}
     tested = next(limits[risk] for risk in limits if limits[risk][0] == best.first_limit)
     curve = [(limit / unit, *_counts(seen, limit)) for limit in tested]
@@ -172,9 +204,10 @@ def certified(
         unit=unit,
         curve=curve,
         groups=group_bounds(groups, seen.failed, risk=best.risk, delta=delta),
+        oldest_years=oldest,
         tune=tune,
         calibrate=seen,
-        test=test,
+        test=up_to(test, oldest),
     )
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,19 +13,19 @@ from typing import Any
 
 from models.bundle import METADATA, seal, write_metadata
 from pipelines.calibrate import Calibration
-from pipelines.failure import DICE, LESION_MM, VOLUME, Habit, Habits
+from pipelines.certificate_text import MISSED, means, promise
+from pipelines.failure import Habit, Habits
 from pipelines.judged import Judged
-from pipelines.markdown import table
 from pipelines.mixture import in_words as mixture_in_words
-from pipelines.population import UNKNOWN
+from pipelines.scans import file_sha256
+from pipelines.scored import Item
 from triage import __version__
 from triage.errors import TriageError
 from triage.gate.certify import Level, upper_bound
 from triage.gate.operating_point import FILE, VERSION, read_operating_point
 from triage.gate.score import limits_of
 
-FAILED = f"a structure's Dice is under {DICE} or its volume off by over {VOLUME:.0%}, beyond the habits of the labels"
-MISSED = f"a lesion of {LESION_MM:g} mm or more is missed"
+ROOT = Path(__file__).parents[1]
 
 
 def write_bundle(found: Calibration, bundle: Path, out: Path, confidence: float) -> str:
@@ -42,7 +43,7 @@ def write_bundle(found: Calibration, bundle: Path, out: Path, confidence: float)
 def fresh(out: Path) -> Path:
     """The folder, which must not exist. Raises TriageError."""
     if out.exists():
-        raise TriageError(f"{out} exists, and a bundle is never overwritten.", do="Give --out a folder that does not.")
+        raise TriageError(f"{out} exists, and a bundle is never overwritten.", do="Give --to a folder that does not.")
     return out
 
 
@@ -61,7 +62,11 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
         "certified": level is not None,
         "accepts": level is not None,
         "promise": promise(found, confidence),
-        "population": {"weightings": sorted(before.weightings), "youngest_years": before.youngest_years},
+        "population": {
+            "weightings": sorted(before.weightings),
+            "youngest_years": before.youngest_years,
+            "oldest_years": found.oldest_years if math.isfinite(found.oldest_years) else None,
+        },
         "score_limit": 1.0,
         "limits": {name: asdict(limit) for name, limit in limits.items()},
         "usual_entropy_nats": before.usual_entropy.round(5).tolist(),
@@ -74,7 +79,7 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
             "curve": [_point(found, *row) for row in found.curve],
             "groups": [asdict(group) for group in found.groups],
             "failed": {
-                "means": FAILED,
+                "means": means(found.score.habits),
                 "missed": MISSED,
                 "by_labels": {k: _habits(v) for k, v in found.score.habits.items()},
             },
@@ -87,7 +92,7 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
             "signals": _signals(found),
             "splits": {name: _split(getattr(found, name), found.unit) for name in ("tune", "calibrate", "test")},
             "date": datetime.now(UTC).date().isoformat(),
-            "code": __version__,
+            "code": code_version(),
             "bundle_before": hashlib.sha256((bundle / "SHA256SUMS").read_bytes()).hexdigest(),
         },
     }
@@ -98,74 +103,6 @@ def read_habits(bundle: Path) -> dict[str, Habits]:
     evaluation = json.loads((bundle / FILE).read_text()).get("evaluation") or {"failed": {"by_labels": {}}}
     sources: Mapping[str, Mapping[str, Any]] = evaluation["failed"]["by_labels"]
     return {source: {key: Habit(**habit) for key, habit in usual.items()} for source, usual in sources.items()}
-
-
-def promise(found: Calibration, confidence: float) -> str:
-    """What is promised, and for whom; a reader of any page sees it."""
-    level, n = found.certified, len(found.calibrate.cases)
-    if level is None:
-        best = min(found.levels, key=lambda one: one.more)
-        return (
-            f"Nothing is accepted: no limit could be certified. For at most {best.risk:.0%} failed among accepted "
-            f"cases, with {confidence:.0%} confidence, {best.more} more accepted calibration cases are needed, none of "
-            f"them failed; {best.accepted} of {n} are accepted, and {best.failures} of these failed."
-        )
-    covered = [group.group for group in found.groups if group.covered and UNKNOWN not in group.group]
-    return (
-        f"With {confidence:.0%} confidence the measurements of at most {level.risk:.0%} of the accepted cases fail "
-        f"({FAILED}): of {n} calibration subjects {level.accepted} were accepted, {level.failures} of these failed. "
-        f"That holds for T1 of adults like theirs ({', '.join(covered) or 'no group by itself'}), damaged as often as "
-        f"in the stated mixture, and for no other scanners, ages and diseases. {_lesions(found)}"
-    )
-
-
-def _lesions(found: Calibration) -> str:
-    """What is promised of lesions; an accepted scan is not thereby free of them."""
-    level, judged = found.certified_with_lesions, found.calibrate
-    accepted = [c.measured for c, s in zip(judged.cases, judged.score, strict=True) if s <= found.unit and c.measured]
-    shown, unseen = sum(m.lesions > 0 for m in accepted), sum(m.missed > 0 for m in accepted)
-    seen = f"of {shown} accepted with a lesion {unseen} missed it"
-    if level is None:
-        return f"Of lesions nothing is promised: {seen}."
-    return f"At most {level.risk:.0%} fail or miss a lesion: {seen}."
-
-
-def in_words(found: Calibration, confidence: float) -> str:
-    """What a model owner is told at the end."""
-    test, bad = found.test.score <= found.unit, found.test.failed
-    lines = [
-        level_table([asdict(level) for level in found.levels]),
-        "With missed lesions counted as well:\n",
-        level_table([asdict(level) for level in found.lesion_levels]),
-        group_table([asdict(group) for group in found.groups]),
-        f"On the test split {int(test.sum())} of {len(test)} are accepted, {int((test & bad).sum())} of these failed; "
-        f"{int((bad & ~test).sum())} of {int(bad.sum())} failures are flagged.",
-        promise(found, confidence),
-    ]
-    return "\n".join(lines)
-
-
-def level_table(levels: Sequence[Mapping[str, Any]]) -> str:
-    """levels: as in `evaluation` of operating_point.json."""
-
-    def outcome(one: Mapping[str, Any]) -> str:
-        return "yes" if one["score_limit"] is not None else f"no: {one['more']} more accepted, none of them failed"
-
-    rows = [
-        [f"{one['risk']:.0%}", f"{one['delta']:.4g}", one["accepted"], one["failures"], one["bound"], outcome(one)]
-        for one in levels
-    ]
-    return table(["at most failed", "of delta", "accepted", "of these failed", "bound", "certified"], rows)
-
-
-def group_table(groups: Sequence[Mapping[str, Any]]) -> str:
-    """groups: as in `evaluation` of operating_point.json."""
-
-    def outcome(one: Mapping[str, Any]) -> str:
-        return "yes" if one["covered"] else ("no" if one["enough"] else "no: too few cases")
-
-    rows = [[*(one[key] for key in ("group", "accepted", "failures", "bound")), outcome(one)] for one in groups]
-    return table(["group", "accepted", "of these failed", "bound", "covered"], rows)
 
 
 def _level(level: Level, unit: float) -> dict[str, Any]:
@@ -208,6 +145,23 @@ def _split(judged: Judged, unit: float) -> dict[str, Any]:
 
 
 def digest(judged: Judged) -> str:
-    """Of the list of cases: scan and damage of each, in any order."""
-    names = sorted(f"{one.item.scan.name} {one.item.damage.kind} {one.item.damage.level}" for one in judged.cases)
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+    """Of the list of cases, in any order: name, damage with its seed, and the bytes of image and labels of each."""
+    return hashlib.sha256("\n".join(sorted(_identity(one.item) for one in judged.cases)).encode()).hexdigest()
+
+
+def _identity(item: Item) -> str:
+    scan, damage = item.scan, item.damage
+    files = [file_sha256(path) for path in (scan.t1, scan.labels, scan.lesions) if path is not None]
+    return " ".join([scan.name, damage.kind, str(damage.level), str(damage.seed), *files])
+
+
+def code_version(root: Path = ROOT) -> str:
+    """The program's version, and the commit where it runs from a checkout, such as 0.1.0 (1a2b3c4)."""
+    if not (root / ".git").exists():
+        return __version__
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return __version__
+    return f"{__version__} ({commit})"

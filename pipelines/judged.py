@@ -5,7 +5,7 @@ All of it comes from the tune split: the habits of the labels, where each signal
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,13 @@ class Score:
         lesions = np.array([bool(c.measured and missed(c.measured)) for c in cases], bool)
         score = np.where(np.isnan(score), math.inf, score)
         return Judged(cases=cases, parts=parts, score=score, failed=failed, missed=failed | lesions)
+
+
+def up_to(judged: Judged, oldest_years: float) -> Judged:
+    """What is older than the population goes to a human whatever its score, so none would make it accepted."""
+    ages = [scan.age_years for scan in judged.scans]
+    older = np.array([age is not None and not age < oldest_years + 1 for age in ages], bool)
+    return replace(judged, score=np.where(older, math.inf, judged.score))
 
 
 def fit(clean: Sequence[Scored], damaged: Sequence[Scored]) -> Score:

@@ -1,7 +1,8 @@
 """The labelled real scans of a cases.csv: what is known of each, their images, and the classes of their parcellations.
 
 cases.csv has the columns case, split, finding, t1, label, label2, label_kind, with paths relative to the file itself;
-subject, age, source and voxel may be there.
+subject, age (years), source, voxel, vendor (as DICOM's Manufacturer) and field_strength (tesla) may be there;
+`calibrate` needs a subject in every row.
 """
 
 import csv
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from triage.case import Volume
@@ -44,8 +46,8 @@ NEUROMORPHOMETRICS = _neuromorphometrics()
 class Scan:
     """One row of cases.csv. labels: a Neuromorphometrics or DLMUSE parcellation, None when there is none.
 
-    manual: drawn by a person, not by another network. subject: whose scan it is, its own name when the table does not
-    say. source: the collection it comes from. voxel: such as 1mm. lesions: a mask of them, in the same millimetres.
+    manual: drawn by a person, not by another network. subject: whose scan it is. source: the collection it comes from.
+    voxel: such as 1mm. What the table does not say is empty or None. lesions: a mask, in the same millimetres.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Scan:
     age_years: float | None = None
     source: str = ""
     voxel: str = ""
+    vendor: str = ""
+    field_strength_t: float | None = None
     lesions: Path | None = None
 
 
@@ -71,6 +75,11 @@ def read_nifti(path: Path) -> Volume:
     """A trusted NIfTI file as a volume."""
     image = nib.load(path)
     return Volume(array=np.asarray(image.dataobj, np.float32), affine=np.asarray(image.affine, np.float64))
+
+
+def voxel_mm(path: Path) -> float:
+    """The longest edge of an image's voxels."""
+    return float(voxel_sizes(nib.load(path).affine).max())
 
 
 def file_sha256(path: Path) -> str:
@@ -94,9 +103,15 @@ def _scan(row: Mapping[str, str], folder: Path) -> Scan:
         t1=folder / row["t1"],
         labels=folder / parcellation if usable and parcellation else None,
         manual=row["label_kind"].startswith("manual"),
-        subject=row.get("subject") or row["case"],
-        age_years=float(row["age"]) if row.get("age") else None,
+        subject=row.get("subject", ""),
+        age_years=_number(row, "age"),
         source=row.get("source", ""),
         voxel=row.get("voxel", ""),
+        vendor=row.get("vendor", ""),
+        field_strength_t=_number(row, "field_strength"),
         lesions=folder / row["label"] if usable and row["label"] and row["label2"] else None,
     )
+
+
+def _number(row: Mapping[str, str], column: str) -> float | None:
+    return float(row[column]) if row.get(column) else None

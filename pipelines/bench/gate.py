@@ -11,6 +11,7 @@ from pipelines.bench.gate_page import Row, write
 from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.certificate import read_habits
 from pipelines.engine import load_engine
+from pipelines.failure import missed
 from pipelines.judged import why
 from pipelines.mixture import draw, in_words
 from pipelines.population import groups_of
@@ -44,21 +45,27 @@ def measure(inputs: Inputs) -> Results:
 
 
 def row(one: Scored, point: OperatingPoint, failed: Sequence[str]) -> Row:
-    """A case with its scores. gate: infinity where a rule outside the score sends it to a human."""
+    """A case with its scores. gate: infinity where what the scan shows sends it to a human whatever its score.
+
+    An age outside of the population does that too, but is no score: it counts for `accepted` alone.
+    """
     parts = {name: point.limits[name].part(one.signals.get(name, math.nan)) for name in SIGNALS if name in point.limits}
     outside = bool(one.refused) or one.like == NOT_ASSESSABLE.key
     total = math.inf if outside else sum(parts.values())
+    of_age = point.speaks_for(one.item.scan.age_years)
     return {
         "case": one.item.scan.name,
         "subject": one.item.scan.subject,
         "split": one.item.scan.split,
         "damage": one.item.damage.name or "as it is",
         "age": groups_of(one.item.scan)["age"],
+        "of_age": of_age,
         "refused": one.refused,
         "failed": list(failed),
+        "missed": list(missed(one.measured)) if one.measured else [],
         "parts": parts,
         "gate": total,
-        "accepted": bool(point.accepts and total <= point.score_limit),
+        "accepted": bool(point.accepts and of_age and total <= point.score_limit),
         **one.baselines,
     }
 

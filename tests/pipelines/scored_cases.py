@@ -1,7 +1,10 @@
 """Scored cases as builders of tests: every signal rises with the level of damage."""
 
+import tempfile
+from functools import cache
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 
 from pipelines.calibrate import items
@@ -11,14 +14,24 @@ from pipelines.scans import Scan
 from pipelines.scored import Item, Scored
 from triage.gate.signals import FAR_MM, SIGNALS
 
+_FOLDER = tempfile.TemporaryDirectory()
+
+
+@cache
+def an_image(voxel_mm: float = 2.0) -> Path:
+    """A file with voxels of this size."""
+    path = Path(_FOLDER.name) / f"{voxel_mm}.nii"
+    nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.diag([1, 1, voxel_mm, 1])), path)
+    return path
+
 
 def a_scan(number: int, split: str) -> Scan:
     return Scan(
         name=f"{split}{number}",
         split=split,
         finding="normal",
-        t1=Path("scan.nii"),
-        labels=Path("labels.nii"),
+        t1=an_image(),
+        labels=an_image(),
         manual=False,
         subject=f"IXI{number}-HH-{split}",
         age_years=20.0 + number % 60,

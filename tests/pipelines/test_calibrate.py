@@ -49,6 +49,52 @@ def test_where_every_level_is_refused_whatever_holds_may_be_promised_instead() -
     assert few.unit == refused.first_limit
 
 
+@pytest.mark.parametrize(
+    ("first_limit", "score_limit", "holds"), [(0.5, 2.0, True), (1.0, 1.0, True), (1.5, 2.0, False), (0.5, 0.9, False)]
+)
+def test_lesions_are_promised_only_at_a_limit_that_was_tested_for_them(
+    calibration: Calibration, first_limit: float, score_limit: float, holds: bool
+) -> None:
+    level = replace(calibration.levels[0], first_limit=first_limit, score_limit=score_limit)
+
+    found = replace(calibration, unit=1.0, lesion_levels=[level])
+
+    assert found.certified_with_lesions is (level if holds else None)
+
+
+@pytest.mark.parametrize(
+    ("subjects", "words"),
+    [
+        (("one", ""), "nobody knows whose these scans are: b"),
+        (("one", " ONE "), "more than one scan of a subject: a and b"),
+    ],
+)
+def test_scans_that_cannot_count_as_subjects_stop_the_calibration(
+    tmp_path: Path, subjects: tuple[str, str], words: str
+) -> None:
+    table = tmp_path / "cases.csv"
+    table.write_text(
+        "case,split,finding,t1,label,label2,label_kind,subject\n"
+        + "".join(f"{name},calibrate,normal,x.nii,x.nii,,manual,{s}\n" for name, s in zip("ab", subjects, strict=True))
+    )
+    ledger = Ledger(file=tmp_path / "splits.jsonl", key=bytes(32))
+
+    with pytest.raises(TriageError, match=words) as refused:
+        calibrate(
+            cases=table,
+            bundle=tmp_path,
+            risks=(0.1,),
+            lesion_risks=(),
+            confidence=0.95,
+            ledger=ledger,
+            cache=tmp_path,
+            say=lambda _: None,
+        )
+    assert "cases.csv" in str(refused.value)
+    assert refused.value.do
+    assert ledger.find("one") is None
+
+
 def test_the_tune_split_weighs_as_the_mixture(calibration_cases: dict[str, list[Scored]]) -> None:
     both = [*calibration_cases["clean"], *calibration_cases["tune"]]
     weight = shares(both)

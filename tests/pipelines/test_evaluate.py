@@ -67,6 +67,19 @@ def test_scans_are_read_by_split_and_change_masks_are_no_parcellation(tmp_path: 
 
     assert [(s.name, s.manual) for s in scans] == [("one", False), ("two", True), ("three", True)]
     assert [s.labels for s in scans] == [tmp_path / "b.nii.gz", tmp_path / "c.nii.gz", None]
+    assert {(s.subject, s.age_years, s.vendor, s.field_strength_t) for s in scans} == {("", None, "", None)}
+
+
+def test_what_the_table_says_of_subject_and_scanner_is_read(tmp_path: Path) -> None:
+    table = tmp_path / "cases.csv"
+    table.write_text(
+        "case,split,finding,t1,label,label2,label_kind,subject,age,vendor,field_strength\n"
+        "one,tune,normal,a.nii.gz,b.nii.gz,,manual,somebody,61,Siemens,3\n"
+    )
+
+    (scan,) = read_scans(table, ["tune"])
+
+    assert (scan.subject, scan.age_years, scan.vendor, scan.field_strength_t) == ("somebody", 61.0, "Siemens", 3.0)
 
 
 def test_a_provisional_limit_lies_some_ranges_above_the_worst_good_scan() -> None:

@@ -79,7 +79,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
         or text(dataset, "PhaseContrast") == "YES",
         three_d=text(dataset, "MRAcquisitionType") != "2D",
         agent=(agent not in ("", "NO", "NONE", "N")) or bool(_items(dataset, "ContrastBolusAgentSequence")),
-        manufacturer=_manufacturer(text(dataset, "Manufacturer")),
+        manufacturer=manufacturer_of(text(dataset, "Manufacturer")),
         field_strength_t=number(dataset, "MagneticFieldStrength"),
         age_years=_age(dataset),
         hint=" ".join(text(dataset, key)[:_HINT_CHARACTERS] for key in ("SeriesDescription", "ProtocolName")),
@@ -112,8 +112,9 @@ def _component(dataset: Dataset) -> str:
         return ""
 
 
-def _manufacturer(name: str) -> str:
-    return next((short for start, short in _MANUFACTURERS.items() if f"{name} ".startswith(start)), "other")
+def manufacturer_of(name: str) -> str:
+    """Its short name, "other" if it is none of those known."""
+    return next((short for start, short in _MANUFACTURERS.items() if f"{name.upper()} ".startswith(start)), "other")
 
 
 def _age(dataset: Dataset) -> float | None:

@@ -40,7 +40,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupBound:
-    """The accepted cases of one group. bound: of this group alone, with confidence 1 - delta.
+    """The accepted cases of one group. bound: of this group; see `group_bounds` for its confidence.
 
     covered: the bound is within the risk. enough: there are so many cases that it could have been.
     """
@@ -106,15 +106,16 @@ def what_holds(levels: Sequence[Level]) -> Level:
 
 
 def group_bounds(groups: Mapping[str, Mask], failed: Mask, *, risk: float, delta: float) -> list[GroupBound]:
-    """Each group's own bound. groups: name -> (n,) the accepted cases that are of it. failed: (n,).
+    """Each group's own bound. groups: name -> (n,) the accepted cases that are of it, all that are shown. failed: (n,).
 
-    Every bound holds by itself; they are no part of what `certify` spends delta on.
+    All bounds hold together with confidence 1 - delta, since each spends an equal share of it (Bonferroni): a reader
+    picks the groups to look at. They are no part of what `certify` spends delta on.
     """
-    found = []
+    found, each = [], delta / max(1, len(groups))
     for name, mask in groups.items():
         m, k = int(mask.sum()), int((mask & failed).sum())
-        bound = upper_bound(k, m, delta)
-        enough = m >= needed(risk, delta)
+        bound = upper_bound(k, m, each)
+        enough = m >= needed(risk, each)
         found.append(GroupBound(group=name, accepted=m, failures=k, bound=bound, covered=bound <= risk, enough=enough))
     return found
 

@@ -47,7 +47,8 @@ class OperatingPoint:
 
     accepts: whether anything may be accepted; not when certifying was tried and the data could not carry a limit.
     usual_entropy: see `Evidence`.
-    weightings, youngest_years: the population that the limits speak for; others go to a human.
+    weightings, youngest_years, oldest_years: the population that the limits speak for; others go to a human. The oldest
+    is in completed years, so 74 lasts until the 75th birthday; infinity where none is known.
     promise: in a reader's words. certified: whether a guarantee was tested on calibration cases.
     """
 
@@ -57,6 +58,7 @@ class OperatingPoint:
     usual_entropy: NDArray[np.float64]
     weightings: frozenset[str]
     youngest_years: float
+    oldest_years: float
     certified: bool
     promise: str
 
@@ -67,8 +69,20 @@ class OperatingPoint:
             raise ValueError(f"usual_entropy must be {FAR_MM + 1} finite values, got {self.usual_entropy.tolist()}")
         if not (math.isfinite(self.score_limit) and math.isfinite(self.youngest_years)):
             raise ValueError(f"limits must be finite, got score {self.score_limit}, age {self.youngest_years}")
+        if not self.youngest_years <= self.oldest_years:
+            raise ValueError(f"nobody is from {self.youngest_years} to {self.oldest_years} years old")
         if self.certified and not self.accepts:
             raise ValueError("a limit that is certified accepts")
+
+    def speaks_for(self, age_years: float | None) -> bool:
+        """Whether this age is of the population; one that is not stated is taken for one of it, NaN is not."""
+        return age_years is None or self.youngest_years <= age_years < self.oldest_years + 1
+
+    @property
+    def ages(self) -> str:
+        """The population's, such as "from 18 to 74 years"."""
+        to = f" to {self.oldest_years:g}" if math.isfinite(self.oldest_years) else ""
+        return f"from {self.youngest_years:g}{to} years"
 
 
 def read_operating_point(path: Path) -> OperatingPoint:
@@ -91,9 +105,15 @@ def _operating_point(found: Any) -> OperatingPoint:
         usual_entropy=np.array(found["usual_entropy_nats"], np.float64),
         weightings=frozenset(Weighting(w) for w in found["population"]["weightings"]),
         youngest_years=float(found["population"]["youngest_years"]),
+        oldest_years=_or_unbounded(found["population"].get("oldest_years")),
         certified=_flag(found, "certified"),
         promise=str(found["promise"]),
     )
+
+
+def _or_unbounded(years: float | None) -> float:
+    """Older files do not say to which age their limits were set."""
+    return math.inf if years is None else float(years)
 
 
 def _flag(found: Any, name: str) -> bool:

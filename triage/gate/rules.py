@@ -152,9 +152,8 @@ def _outside(case: Case, evidence: Evidence, point: OperatingPoint) -> tuple[Rea
         known = ", ".join(sorted(point.weightings))
         seen = f"{series.weighting}{' with contrast agent' if series.contrast_agent else ''}"
         reasons.append(_rule("contrast", f"The limits were set for {known}; this is {seen}.", Action.OTHER_SERIES))
-    if series.age_years is not None and not series.age_years >= point.youngest_years:
-        text = f"The limits were set for ages from {point.youngest_years:g} years."
-        reasons.append(_rule("age", text, Action.SECOND_READER))
+    if not point.speaks_for(series.age_years):
+        reasons.append(_rule("age", f"The limits were set for ages {point.ages}.", Action.SECOND_READER))
     likely = most_like(findings(evidence.prediction.finding_samples))
     if likely is not None and likely.key == NOT_ASSESSABLE.key:
         reasons.append(_rule(likely.key, "The scan looks most like one that cannot be assessed.", Action.RESCAN))

@@ -1,5 +1,6 @@
 """Small predictions for the gate: a brain of two tissues whose signals are easy to say."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -108,6 +109,7 @@ def a_gate(**changes: Any) -> ThresholdGate:
         usual_entropy=USUAL,
         weightings=frozenset({"T1"}),
         youngest_years=18.0,
+        oldest_years=math.inf,
         certified=False,
         promise="Nothing is promised.",
     )

@@ -189,4 +189,16 @@ def test_each_group_has_a_bound_of_its_own_and_one_without_enough_cases_is_not_c
 
     assert (large.accepted, large.failures, large.covered, large.enough) == (60, 0, True, True)
     assert (small.accepted, small.covered, small.enough) == (10, False, False)
-    assert small.bound == upper_bound(0, 10, 0.05)
+    assert small.bound == upper_bound(0, 10, 0.05 / 2)
+
+
+def test_all_groups_that_are_shown_hold_together():
+    n, rate, groups = 1000, 0.3, {str(g): np.arange(200) // 20 == g for g in range(10)}
+    rng = np.random.default_rng(0)
+
+    wrong = sum(
+        any(one.bound < rate for one in group_bounds(groups, rng.random(200) < rate, risk=0.5, delta=0.05))
+        for _ in range(n)
+    )
+
+    assert wrong <= binom.ppf(0.999, n, 0.05)

@@ -69,6 +69,12 @@ DAMAGED: dict[str, Callable[[Found], object]] = {
     "another version": changed(version=VERSION + 1),
     "a score limit that is not a number": changed(score_limit=math.nan),
     "an age that is not a number": changed(population={"weightings": ["T1"], "youngest_years": math.nan}),
+    "an oldest age that is not a number": changed(
+        population={"weightings": ["T1"], "youngest_years": 18, "oldest_years": math.nan}
+    ),
+    "an oldest age under the youngest": changed(
+        population={"weightings": ["T1"], "youngest_years": 18, "oldest_years": 17}
+    ),
     "a weighting that is none": changed(population={"weightings": ["T9"], "youngest_years": 18}),
     "weightings as one word": changed(population={"weightings": "T1", "youngest_years": 18}),
     "usual entropy of another length": changed(usual_entropy_nats=[0.4]),
@@ -132,6 +138,17 @@ def test_a_point_of_version_1_accepts_since_it_could_not_say_otherwise(tmp_path:
     older = without("accepts")(a_point() | {"version": 1})
 
     assert read_operating_point(written(older, tmp_path)).accepts
+
+
+@pytest.mark.parametrize("stated", [{}, {"oldest_years": None}, {"oldest_years": 74}])
+def test_the_oldest_age_is_unbounded_where_none_is_stated(stated: Found, tmp_path: Path) -> None:
+    found = a_point()
+    found["population"] |= stated
+
+    point = read_operating_point(written(found, tmp_path))
+
+    assert point.oldest_years == (stated.get("oldest_years") or math.inf)
+    assert point.ages == ("from 18 to 74 years" if stated.get("oldest_years") else "from 18 years")
 
 
 def test_what_the_limits_were_made_from_may_stand_beside_them(tmp_path: Path) -> None:

@@ -252,6 +252,25 @@ def test_an_age_under_the_limit_goes_to_a_human_however_good_the_score(age: floa
     assert verdict.route == route
 
 
+@pytest.mark.parametrize(
+    ("age", "route"), [(74.0, "accepted"), (74.9, "accepted"), (75.0, "human_review"), (math.inf, "human_review")]
+)
+def test_an_age_over_those_of_the_calibration_goes_to_a_human_however_good_the_score(age: float, route: str) -> None:
+    verdict = verdict_for(a_small_prediction(), a_case(structural=a_series(age_years=age)), oldest_years=74.0)
+
+    assert verdict.route == route
+    assert [reason.text for reason in verdict.reasons] == (
+        [] if route == "accepted" else ["The limits were set for ages from 18 to 74 years."]
+    )
+
+
+@pytest.mark.parametrize("age", [18.0, 75.0, 120.0])
+def test_where_no_oldest_age_is_known_none_is_too_old(age: float) -> None:
+    verdict = verdict_for(a_small_prediction(), a_case(structural=a_series(age_years=age)))
+
+    assert verdict.route is Route.ACCEPTED
+
+
 def test_an_age_that_the_header_does_not_tell_is_no_reason() -> None:
     verdict = verdict_for(a_small_prediction(), a_case(structural=a_series(age_years=None)))
 
