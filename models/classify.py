@@ -1,7 +1,9 @@
 """The small Bayesian head of a whole case: multinomial logistic regression with a Laplace posterior.
 
 The log posterior of the weights is concave, so its maximum is unique and Newton's method finds it; the Hessian there is
-exact. Source: MacKay 1992, Neural Computation 4(5); Bishop 2006, Pattern Recognition and Machine Learning, 4.4.
+exact. Every case counts as independent, also where several come from one label map: the posterior is too narrow where
+such cases are alike; `models.posteriors.laplace` counts label maps instead. Sources: MacKay 1992, Neural Computation
+4(5); Bishop 2006, Pattern Recognition and Machine Learning, 4.4.
 """
 
 import math

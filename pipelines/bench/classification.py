@@ -38,6 +38,7 @@ from pipelines.fit_classifier import Described, cross_validated, describe_cases,
 from pipelines.labelled import features_folder
 from pipelines.metrics import auroc
 from triage.case import Volume
+from triage.errors import TriageError
 from triage.findings import FINDINGS, NOT_ASSESSABLE, predictive_entropy
 
 KEYS = tuple(f.key for f in FINDINGS)
@@ -115,10 +116,12 @@ def measure(inputs: Inputs) -> Results:
     engine = load_engine(inputs.bundle)
     model, head = engine.model, engine.model.posterior.mean
     if model.classifier is None:
-        raise ValueError(f"the bundle {inputs.bundle} has no classifier: run pipelines.fit_classifier")
+        raise TriageError(
+            f"The bundle {inputs.bundle} has no classifier.", do="Fit one: `python -m pipelines.fit_classifier --help`."
+        )
     folder = features_folder(inputs.cache / "classifier", model.trunk)
     fit = json.loads((inputs.bundle / files.METADATA).read_text())["brain_triage"]["findings_fit"]
-    synthetic = describe_cases(sorted(folder.glob("[0-9]*.npz"))[: int(fit["cases"])], head, model.temperature)
+    synthetic = describe_cases(kept_cases(folder, int(fit["cases"])), head, model.temperature)
     rows = [row_of(engine, *scan) for scan in scans(inputs, head, engine.runner, folder)]
     return {
         "bundle": f"{model.name} {model.version}",
@@ -128,6 +131,18 @@ def measure(inputs: Inputs) -> Results:
         "real": anonymous(rows),
         "comparisons": [compared(c, rows) for c in COMPARISONS],
     }
+
+
+def kept_cases(folder: Path, n: int) -> list[Path]:
+    """The features of the synthetic cases that the classifier was fitted on. Raises TriageError where some lack."""
+    paths = sorted(folder.glob("[0-9]*.npz"))[:n]
+    if len(paths) < n:
+        raise TriageError(
+            f"{folder} holds {len(paths)} of the {n} synthetic cases that the classifier was fitted on.",
+            do="Draw them, with a copy of the bundle, which it writes into: `python -m pipelines.fit_classifier "
+            f"--bundle COPY --label-maps MAPS.npz --lesion-shapes FOLDER --cases {n} --cache {folder.parent}`.",
+        )
+    return paths
 
 
 def scans(inputs: Inputs, head: Tensor, runner: Runner, folder: Path) -> Iterator[tuple[RealScan, str, Tensor]]:
@@ -194,12 +209,16 @@ def ablation(cases: Described, fit: Mapping[str, float]) -> dict[str, tuple[floa
 
 
 def compared(comparison: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
-    """AUROC of the classifier with its interval, and of the ventricles, the lesion and the age alone."""
+    """AUROC of the classifier, and of the ventricles, the lesion and the age alone.
+
+    With an interval where every scan is of a person of its own: copies of one person tell less than as many people.
+    """
     columns = [KEYS.index(key) for key in comparison.keys]
     sets = [_chosen(rows, wanted, comparison.least_age) for wanted in (comparison.positives, comparison.negatives)]
     n, m = (len(s) for s in sets)
     area = _area(sets, lambda row: sum(row["p"][c] for c in columns))
-    low, high = auroc_interval(area, n, m)
+    people = len({row["case"] for rows_of in sets for row in rows_of})
+    low, high = auroc_interval(area, n, m) if people == n + m else (math.nan, math.nan)
     return {
         "name": comparison.name,
         "positives": n,

@@ -27,7 +27,9 @@ Bundle {bundle}. The classifier gives five probabilities a case: a multinomial l
 regression with a Laplace posterior, on volumes as shares of the intracranial volume, lesion, symmetry, doubt, and the
 trunk's features averaged over each tissue. It was fitted on {cases} synthetic cases from {label_maps} label maps and on
 no real scan. **It names a pattern, for research; it is no diagnosis.** All five patterns were equally frequent in
-training, so its probabilities are not those of a clinic.
+training, so its probabilities are not those of a clinic. The posterior counts every case as independent, though {each}
+of them come from each label map: its doubt is too small where cases of one label map are alike. The folds below are of
+label maps, so what they say is not flattered by that.
 
 What a synthetic case shows is told from its label map: white-matter lesions from {many:g} mL (normal up to {few:g} mL),
 wide ventricles from {wide:.1%} of the intracranial volume (normal up to {usual:.1%}), a focus by what was painted, not
@@ -61,8 +63,9 @@ after contrast; MS comes in thick slices. **The elderly are older**: age alone t
 column), so part of what is told apart may be age. Each group is therefore compared again on equal terms: the same
 voxel, the same slices, skull stripped, or from 60 years of age on.
 
-AUROC of the summed probability of the finding, with a 95 % interval (Newcombe 2006, method 5) that counts every scan as
-a person of its own; beside it that of one number alone from the same segmentation. n: positive / negative scans.
+AUROC of the summed probability of the finding, with a 95 % interval (Newcombe 2006, method 5) where every scan is of a
+person of its own; the damaged scans are copies of a few people, so they have none. Beside it that of one number alone
+from the same segmentation. n: positive / negative scans.
 
 {comparisons}
 {verdict}
@@ -87,6 +90,7 @@ def write(results: Results, folder: Path) -> str:
         bundle=results["bundle"],
         cases=fit["cases"],
         label_maps=fit["label_maps"],
+        each=round(fit["cases"] / fit["label_maps"]),
         many=MANY_LESIONS_ML,
         few=FEW_LESIONS_ML,
         wide=WIDE_VENTRICLES,
@@ -141,7 +145,7 @@ def comparison_table(rows: Sequence[Row]) -> str:
                 row["name"],
                 f"{row['positives']} / {row['negatives']}",
                 row["auroc"],
-                f"{figure(row['low'], 2)} to {figure(row['high'], 2)}",
+                None if row["low"] is None else f"{figure(row['low'], 2)} to {figure(row['high'], 2)}",
                 row["ventricles"],
                 row["lesion"],
                 row["age"],
@@ -153,13 +157,13 @@ def comparison_table(rows: Sequence[Row]) -> str:
 
 def verdict(rows: Sequence[Row]) -> str:
     """What the comparisons carry, and what they do not."""
-    told = [row for row in rows if row["low"] is not None and row["low"] > 0.5]
+    known = [row for row in rows if row["low"] is not None]
+    told = [row for row in known if row["low"] > 0.5]
     no_better = [row for row in told if row["lesion"] is not None and row["lesion"] >= row["auroc"]]
-    lines = [f"{len(told)} of {len(rows)} intervals stay above one half."]
-    if len(told) < len(rows):
-        lines.append(
-            "Not told apart, or the wrong way round: " + "; ".join(row["name"] for row in rows if row not in told) + "."
-        )
+    lines = [f"{len(told)} of {len(known)} intervals stay above one half."]
+    if len(told) < len(known):
+        others = "; ".join(row["name"] for row in known if row not in told)
+        lines.append(f"Not told apart, or the wrong way round: {others}.")
     lines += [
         f"In {len(no_better)} of these {len(told)} the segmented volume of lesion alone does as well or better:",
         "whether something is wrong is told by the segmentation; the classifier adds what it looks like.",

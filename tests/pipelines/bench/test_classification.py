@@ -9,12 +9,13 @@ import pytest
 import torch
 from scipy.stats import binomtest, norm
 
-from pipelines.bench.classification import COMPARISONS, auroc_interval, compared
+from pipelines.bench.classification import COMPARISONS, auroc_interval, compared, kept_cases
 from pipelines.bench.classification_page import KEYS, calibration, confusion, wilson, write
 from pipelines.bench.classification_scans import AS_IT_IS, GROUPS, STRIPPED, THICK, at_2_mm, read_scans, stripped
 from pipelines.metrics import auroc
 from pipelines.preprocess import Conformed
 from triage.case import Volume
+from triage.errors import TriageError
 
 HEADER = "case,source,age,finding,split,t1,flair,t1c\n"
 TABLE = HEADER + (
@@ -130,6 +131,26 @@ def test_a_comparison_takes_its_groups_and_copies_and_no_other() -> None:
     assert (found["positives"], found["negatives"], found["auroc"]) == (2, 2, 0.75)
     assert (found_old["negatives"], found_old["auroc"], found_old["age"]) == (1, 1.0, 1.0)
     assert (found["ventricles"], found["lesion"]) == (0.75, 0.25)
+
+
+def test_copies_of_the_same_people_have_an_area_but_no_interval() -> None:
+    damaged, whole = COMPARISONS[-1], COMPARISONS[1]
+    rows = [a_row("IXI", 0.1 * k, case=f"person {k}") for k in range(6)]
+    rows += [a_row("IXI", 0.5, copy="damaged", case=f"person {k}") for k in (0, 0, 1, 1)]
+    rows += [a_row("elderly", 0.9, case=f"old {k}") for k in range(3)]
+
+    copies, people = compared(damaged, rows), compared(whole, rows)
+
+    assert (copies["positives"], math.isnan(copies["auroc"])) == (4, False)
+    assert math.isnan(copies["low"]) and math.isnan(copies["high"])
+    assert people["low"] < people["auroc"]
+
+
+def test_without_the_cases_that_it_was_fitted_on_the_error_names_the_command_that_draws_them(tmp_path: Path) -> None:
+    (tmp_path / "0-0000.npz").touch()
+
+    with pytest.raises(TriageError, match=r"1 of the 200 synthetic .*pipelines\.fit_classifier .*--cases 200"):
+        kept_cases(tmp_path, 200)
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda c: c.name)
