@@ -31,12 +31,13 @@ PERHAPS_BRAIN = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampledCase:
-    """Cells of one scan. features: (F + 1, n). ratio: (H, n), of the prior at the scan's pose.
+    """Cells of one scan, (n,) int64. features: (F + 1, n). ratio: (H, n), of the prior at the scan's pose.
 
     classes: (8, n) uint8, sulcal CSF as background. around, band: (G, 8, n) bool, for each structure of GRADED the
     voxels in it or within 2 mm, and those within 2 mm of its boundary.
     """
 
+    cells: Tensor
     features: Tensor
     ratio: Tensor
     classes: NDArray[np.uint8]
@@ -100,6 +101,7 @@ def sampled_case(one: Labelled, engine: BundleEngine, *, cells: int = CELLS, see
 
     masks = [truth == number for number in GRADED.values()]
     return SampledCase(
+        cells=chosen,
         features=augment(one.features)[:, chosen],
         ratio=ratio[:, chosen],
         classes=by_cell(truth)[:, chosen].numpy(),

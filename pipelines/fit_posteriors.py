@@ -35,8 +35,9 @@ def convergence(heads: Tensor) -> str:
     chains = heads.view(CHAINS, -1, heads[0].numel())
     rhat, size = split_rhat(chains), effective_size(chains)
     return (
-        f"split R-hat median {rhat.median():.3f}, 99 % under {rhat.quantile(0.99):.3f}, largest {rhat.max():.3f}; "
-        f"effective draws median {size.median():.0f}, least {size.min():.0f} of {len(heads)}"
+        f"{CHAINS} chains of {chains.shape[1]} draws: split R-hat median {rhat.median():.3f}, 99 % under "
+        f"{rhat.quantile(0.99):.3f}, largest {rhat.max():.3f}; effective draws median {size.median():.0f}, "
+        f"least {size.min():.0f} of {len(heads)}"
     )
 
 

@@ -6,7 +6,7 @@ score of a case; the loss of a case is 1 - mean Dice.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from pipelines.compare import (
     segmenter_digest,
     write_grades,
 )
+from pipelines.deep_ensemble import DEEP_ENSEMBLE, Ensemble
 from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine
 from pipelines.labelled import Labelled, copy_name
 from pipelines.markdown import figure, table
@@ -44,6 +45,7 @@ from pipelines.metrics import (
     subject_interval,
 )
 from pipelines.turns import cpu_seconds
+from triage.errors import TriageError
 
 SEED = 0
 BOOTSTRAPS = 200
@@ -72,9 +74,18 @@ COLUMNS: Mapping[str, str] = {
 """Key of a row -> its heading."""
 
 
-def read_posteriors(folder: Path) -> dict[str, HeadPosterior]:
-    """The posteriors whose states lie in a folder as <name>.safetensors, in the order of POSTERIORS."""
+def read_posteriors(folder: Path, needed: Collection[str] = ()) -> dict[str, HeadPosterior]:
+    """The posteriors whose states lie in a folder as <name>.safetensors, in the order of POSTERIORS.
+
+    Raises TriageError where one of the needed ones is not there.
+    """
     paths = {name: folder / f"{name}.safetensors" for name in POSTERIORS}
+    if missing := [name for name in needed if not paths[name].is_file()]:
+        raise TriageError(
+            f"The posteriors {', '.join(missing)} are not in {folder}.",
+            do="Draw cells with `python -m pipelines.draw_cells` and fit them: `python -m pipelines.fit_posteriors "
+            f"--weights BUNDLE/models/network.safetensors --cells CELLS --out {folder}`.",
+        )
     return {name: POSTERIORS[name].load(load_file(path)) for name, path in paths.items() if path.is_file()}
 
 
@@ -86,24 +97,27 @@ def compare_posteriors(
     cache: Path,
     *,
     temperatures: Mapping[str, float] = AS_FITTED,
+    ensemble: Ensemble | None = None,
 ) -> dict[str, dict[str, Any]]:
     """A row a posterior: `summary`, cost, distance from the reference, structures, gains over the point estimate.
 
     clean: labelled scans. damaged: damaged copies of such. cache: a folder for what is graded. temperatures: by which
-    the posteriors of these names are divided, see `models.predictive.rule`.
+    the posteriors of these names are divided, see `models.predictive.rule`. ensemble: gets a row, too; it is over
+    other features, so it has neither a distance nor a cost here.
     """
     scans = iter(clean)
     first = next(scans)
-    well = grades_of(posteriors, engine, itertools.chain([first], scans), cache, temperatures=temperatures)
-    worse = grades_of(posteriors, engine, damaged, cache, temperatures=temperatures)
+    graded = partial(grades_of, engine=engine, cache=cache, temperatures=temperatures, ensemble=ensemble)
+    every = posteriors if ensemble is None else {**posteriors, DEEP_ENSEMBLE: ensemble.posterior}
+    well, worse = graded(every, cases=itertools.chain([first], scans)), graded(every, cases=damaged)
     ratios = costs(posteriors, engine, first)
     widths = spreads({name: one for name, one in posteriors.items() if name not in temperatures}, engine, first)
     return {
         name: summary(well[name], worse[name])
         | widths.get(name, {})
-        | {"cost": ratios[name], "structures": per_structure(well[name])}
+        | {"cost": ratios.get(name), "structures": per_structure(well[name])}
         | {"gains": gains(well[name], well.get(BASELINE, well[name]))}
-        for name in posteriors
+        for name in every
     }
 
 
@@ -114,6 +128,7 @@ def grades_of(
     cache: Path,
     *,
     temperatures: Mapping[str, float] = AS_FITTED,
+    ensemble: Ensemble | None = None,
 ) -> dict[str, list[Grades]]:
     """Every posterior on every labelled case; what was graded before, with the same states, is read from the cache."""
     found: dict[str, list[Grades]] = {name: [] for name in posteriors}
@@ -127,7 +142,10 @@ def grades_of(
         if missing:
             case = sampled_case(one, engine)
             for name in missing:
-                p = predictive(case, heads(posteriors[name]), temperature=divided[name])
+                seen, drawn = case, heads(posteriors[name])
+                if ensemble and name == DEEP_ENSEMBLE:
+                    seen, drawn = ensemble.see(case, one), ensemble.posterior.heads
+                p = predictive(seen, drawn, temperature=divided[name])
                 write_grades(files[name], grade(case, p))
         for name, file in files.items():
             found[name].append(read_grades(file))

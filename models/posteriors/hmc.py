@@ -19,7 +19,7 @@ from models.posteriors.likelihood import DEFAULT, Target, as_head
 from models.posteriors.mode import mode_at
 
 CHAINS = 4
-DRAWS = 250
+DRAWS = 100
 WARM_UP = 30
 QUARTER_TURN = math.pi / 2
 """After it, a standard normal has forgotten where it was."""

@@ -1,8 +1,8 @@
 """SWAG: the mean and the spread of the iterates of SGD with a constant step.
 
 In the coordinates of the weights the step that SGD can take is set by the steepest direction, thousands of times as
-steep as the flattest, along which it then never leaves the mode. It runs in coordinates that the mode whitens, where all
-are equally steep. Source: Maddox et al. 2019, arXiv:1902.02476, algorithm 1.
+steep as the flattest, along which it then never leaves the mode. It runs in coordinates that the mode whitens, where
+all are equally steep. Source: Maddox et al. 2019, arXiv:1902.02476, algorithm 1.
 """
 
 from collections.abc import Sequence

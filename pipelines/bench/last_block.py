@@ -28,6 +28,7 @@ from models.predictive import Predictive, augment, predict
 from models.runtime import make_runner, openvino_runner
 from pipelines.bench.last_block_page import write
 from pipelines.bench.page import Bench, Inputs, Results, kept, run
+from pipelines.deep_ensemble import MEMBERS, last_features
 from pipelines.degrade import DEGRADATIONS
 from pipelines.draw_cells import CELLS
 from pipelines.engine import BRAIN_CLASSES, SAMPLES
@@ -38,7 +39,6 @@ from pipelines.turns import in_turns
 from triage.anatomy import LESION, N_CLASSES
 from triage.case import Volume
 
-MEMBERS = "members"
 PENALTIES_NATS = (1e3, 3e3, 1e4, 3e4)
 TIMED_SHAPE = (96, 128, 96)
 REPEATS = 3
@@ -130,7 +130,7 @@ def measure_members(models: Models, inputs: Inputs) -> dict[str, Any]:
         for damage in ("", *(DAMAGE if scan.name in SHIFTED_SCANS else ())):
             one = label(scan, damaged(scan, damage), runner, damage)
             names = models.ensemble if damage else list(models.members)
-            features = {name: last_features(models.members[name], one.features) for name in names}
+            features = {name: last_features(models.members[name].trunk.decoder[0], one.features) for name in names}
             ensemble = together(models, features)
             if not damage:
                 alone = {n: predicted(features[n], PointPosterior(mean=head)) for n, head in models.heads.items()}
@@ -158,13 +158,6 @@ def together(models: Models, features: Mapping[str, Tensor]) -> Predictive:
     names = models.ensemble
     joint = side_by_side([models.heads[name] for name in names])
     return predicted(stacked([features[name] for name in names]), joint, len(names))
-
-
-def last_features(net: SegmentationNet, inputs: Tensor) -> Tensor:
-    """(64, I, J, K) into the last block to its features (F, I, J, K)."""
-    with torch.inference_mode():
-        features: Tensor = net.trunk.decoder[0](inputs[None])[0]
-    return features.clone()
 
 
 def predicted(features: Tensor, posterior: HeadPosterior, samples: int = 0) -> Predictive:

@@ -9,7 +9,9 @@ from pipelines.bench.doubt_cases import KINDS, SCANS
 from pipelines.bench.page import Bench, Inputs, Results, figure, plot, run, table
 from pipelines.bench.tempered import fit_temperature, tempered
 from pipelines.compare import sampled_case
+from pipelines.deep_ensemble import MEMBERS, read_ensemble
 from pipelines.engine import BundleEngine, load_engine
+from pipelines.fit_posteriors import convergence
 from pipelines.labelled import damaged, features_folder, labelled
 from pipelines.posterior_table import (
     BASELINE,
@@ -22,6 +24,8 @@ from pipelines.posterior_table import (
 )
 from pipelines.scans import Scan, read_scans
 
+POSTERIORS = "posteriors"
+"""Folder of a cache: what `pipelines.fit_posteriors` wrote, and members/, by `pipelines.fit_last_block --on`."""
 LEVELS = (2, 4)
 SILVER = 10
 """So many IXI scans, beside the OASIS scans of the test split."""
@@ -31,7 +35,12 @@ GAINS: Mapping[str, str] = {
     "error_auroc": "AUROC, wrong voxels",
 }
 LOWER_IS_BETTER = {"nll", "ece_band"}
-
+STRUCTURES: Mapping[str, Sequence[str]] = {
+    "Dice": ("dice",),
+    "ECE / ACE, in and around it": ("ece", "ace"),
+    "ECE / ACE, boundary band": ("ece_band", "ace_band"),
+}
+"""Tables by structure: title, and keys of a structure's figures."""
 
 TEMPERED = ("point", "subject_bootstrap", "mc_dropout")
 """Given a temperature of their own as well, as a bundle's posterior has one."""
@@ -49,12 +58,13 @@ def measure(inputs: Inputs) -> Results:
     harmed = [scan for scan in scans if scan.name in SCANS]
     kept = features_folder(inputs.cache / "doubt", engine.model.trunk)
     worse = damaged(harmed, KINDS, engine.runner, kept, LEVELS)
-    fitted = read_posteriors(inputs.cache / "posteriors")
+    fitted = read_posteriors(inputs.cache / POSTERIORS, [BASELINE, REFERENCE, *TEMPERED])
+    ensemble = read_ensemble(inputs.cache / POSTERIORS / MEMBERS, engine.model.trunk, fitted[BASELINE].mean)
     own = own_temperatures(inputs, engine, fitted)
     every = fitted | {with_temperature(name): one for name, one in tempered(fitted, own).items()}
     temperatures = {with_temperature(name): t for name, t in own.items()}
     seen = labelled(clean, engine.runner, features)
-    rows = compare_posteriors(every, engine, seen, worse, inputs.cache, temperatures=temperatures)
+    rows = compare_posteriors(every, engine, seen, worse, inputs.cache, temperatures=temperatures, ensemble=ensemble)
 
     def rivals(some: Sequence[Scan]) -> dict[str, list[float]]:
         pair = {name: every[name] for name in map(with_temperature, (RIVAL, DEFAULT))}
@@ -69,6 +79,8 @@ def measure(inputs: Inputs) -> Results:
         "manual": len(manual),
         "silver": SILVER,
         "damaged": len(harmed),
+        "convergence": convergence(fitted[REFERENCE].state["heads"]),
+        "members": len(ensemble.posterior.heads) if ensemble else 0,
     }
 
 
@@ -89,19 +101,26 @@ def write(results: Results, folder: Path) -> str:
     """Plot and text."""
     rows = results["rows"]
     draw_gains(rows, folder / "posteriors-gains.png")
-    structures = [
-        [f"`{name}`", *(f"{figure(one['dice'])} / {figure(one['ece_band'])}" for one in row["structures"].values())]
-        for name, row in rows.items()
-    ]
     return PAGE.format(
         table=as_table(rows),
-        structures=table(["Dice / ECE in the band", *_structure_names(rows)], structures),
+        structures="\n".join(structure_table(rows, *each) for each in STRUCTURES.items()),
         told=told(rows),
         gains=table(["against the point estimate", *GAINS.values()], _gain_rows(rows)),
         tempered=tempered_section(results) if "rivals" in results else "",
         reference=REFERENCE,
-        **{key: results[key] for key in ("bundle", "manual", "silver", "damaged")},
+        ensemble=ENSEMBLE.format(members=results["members"]) if results["members"] else "",
+        **{key: results[key] for key in ("bundle", "manual", "silver", "damaged", "convergence")},
     )
+
+
+def structure_table(rows: Mapping[str, Any], title: str, keys: Sequence[str]) -> str:
+    """One row a posterior, one column a structure."""
+    names = [key.replace("_", " ") for key in next(iter(rows.values()))["structures"]]
+    cells = [
+        [f"`{name}`", *(" / ".join(figure(one[key]) for key in keys) for one in row["structures"].values())]
+        for name, row in rows.items()
+    ]
+    return table([title, *names], cells)
 
 
 def tempered_section(results: Results) -> str:
@@ -155,10 +174,12 @@ def _interval(gain: list[float]) -> str:
     return f"{value} ({low} to {high})"
 
 
-def _structure_names(rows: Mapping[str, Any]) -> list[str]:
-    return [key.replace("_", " ") for key in next(iter(rows.values()))["structures"]]
-
-
+ENSEMBLE = """
+- `deep_ensemble`: {members} networks that differ in the last decoder block and the head, over the same trunk below:
+  the network itself and those fitted on from its weights (`pipelines.fit_last_block --on`). Members are no
+  distribution over heads of one trunk, so they have no SD and no TV; what each costs is on
+  [the page of the last block](last_block.md), with members fitted anew, which are too weak to join. Whole networks
+  trained apart would need a GPU."""
 TEMPERED_SECTION = """## With a temperature of their own
 
 A temperature is worth more than what sets most posteriors apart, so a fair comparison gives one to each: fitted on the
@@ -183,7 +204,8 @@ the brain and what lies around it, through the same anatomical prior, with 32 sa
   Dice. NLL, damaged: on the damaged copies alone.
 - SD: median over weights, and over logits, of the marginal SD over that of `{reference}`, Hamiltonian Monte Carlo over
   the same head. TV: mean total variation a voxel between the two predictives, without the prior. Both on cells of one
-  scan, by 256 draws of each.
+  scan, by 256 draws of each. The reference, over all weights:
+  {convergence}.{ensemble}
 - cost: CPU time of a prediction, network included, over that of one pass without samples, once each on a busy machine;
   [the page of the predictive](predictive.md) measures the shipped one with care.
 
@@ -195,6 +217,8 @@ Differences over the same scans, with 95 % intervals over scans drawn again. {to
 ![Differences from the point estimate](posteriors-gains.png)
 
 {tempered}## Structures
+
+Pooled over the clean scans.
 
 {structures}
 `python -m pipelines.bench.posteriors`; the same table on other scans: `brain-triage evaluate --posteriors FOLDER`.

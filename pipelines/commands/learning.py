@@ -23,11 +23,12 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="File for all figures, JSON.")] = None,
 ) -> int:
     """Measure a model on labelled scans, or all posteriors of its head side by side."""
+    from pipelines.deep_ensemble import MEMBERS, read_ensemble
     from pipelines.engine import load_engine
     from pipelines.evaluate import as_text
     from pipelines.evaluate import evaluate as evaluate_scans
     from pipelines.labelled import damaged, features_folder, labelled
-    from pipelines.posterior_table import as_table, compare_posteriors, read_posteriors
+    from pipelines.posterior_table import BASELINE, as_table, compare_posteriors, read_posteriors
     from pipelines.scans import read_scans
     from pipelines.settings import SHIPPED_BUNDLE
 
@@ -42,7 +43,9 @@ def evaluate(
         drawn = [scan for scan in scans if scan.labels is not None]
         clean = labelled(drawn, engine.runner, features)
         worse = damaged(drawn, damage or (), engine.runner, features)
-        rows = compare_posteriors(read_posteriors(posteriors), engine, clean, worse, cache)
+        fitted = read_posteriors(posteriors, [BASELINE])
+        ensemble = read_ensemble(posteriors / MEMBERS, engine.model.trunk, fitted[BASELINE].mean)
+        rows = compare_posteriors(fitted, engine, clean, worse, cache, ensemble=ensemble)
         typer.echo(as_table(rows))
     if out is not None:
         out.write_text(json.dumps(rows, indent=1))

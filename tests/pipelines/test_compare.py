@@ -23,6 +23,7 @@ from pipelines.posterior_table import (
     summary,
 )
 from triage.anatomy import LESION, N_CLASSES
+from triage.errors import TriageError
 
 CELLS, FEATURES = 40, 3
 
@@ -39,7 +40,12 @@ def case(generator: torch.Generator) -> SampledCase:
     everywhere = np.ones((len(GRADED), 8, CELLS), bool)
     features = torch.cat([torch.randn(FEATURES, CELLS, generator=generator), torch.ones(1, CELLS)])
     return SampledCase(
-        features=features, ratio=torch.ones(LESION, CELLS), classes=classes, around=everywhere, band=everywhere
+        cells=torch.arange(CELLS),
+        features=features,
+        ratio=torch.ones(LESION, CELLS),
+        classes=classes,
+        around=everywhere,
+        band=everywhere,
     )
 
 
@@ -148,6 +154,11 @@ def test_states_are_read_in_the_order_of_the_table_and_what_is_not_fitted_is_lef
         save_file(PointPosterior(mean=mean).state, tmp_path / f"{name}.safetensors")
 
     assert list(read_posteriors(tmp_path)) == [name for name in POSTERIORS if name in {"point", "temperature"}]
+
+
+def test_without_what_a_comparison_needs_the_error_names_it_and_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(TriageError, match=r"point, hmc are not in .*python -m pipelines\.fit_posteriors"):
+        read_posteriors(tmp_path, ["point", "hmc"])
 
 
 def test_the_table_has_a_row_a_posterior_and_a_dash_for_what_was_not_measured() -> None:

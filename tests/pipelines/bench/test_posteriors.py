@@ -19,11 +19,14 @@ def row(gain: float = 0.0) -> dict[str, Any]:
 def test_the_page_has_every_posterior_and_its_interval(tmp_path: Path) -> None:
     rows = {"point": row(), "laplace": row(-0.05), "hmc": row(0.05)}
     results = {"bundle": "b 1", "rows": rows, "manual": 2, "silver": 10, "damaged": 3}
+    results |= {"convergence": "4 chains of 100 draws: all is well", "members": 2}
     results |= {"temperatures": {"point": 1.4}, "rivals": {"manual": row(-0.02)["gains"]}}
 
     text = write(results, tmp_path)
 
-    assert all(text.count(f"| `{name}` |") >= 2 for name in rows)
+    assert all(text.count(f"| `{name}` |") >= 4 for name in rows)
+    assert "4 chains of 100 draws: all is well." in text
+    assert "`deep_ensemble`: 2 networks" in text
     assert "-0.0500 (-0.0600 to -0.0400)" in text
     assert "| manual | -0.0200 (-0.0300 to -0.0100) |" in text
     assert "1.40 for `point`" in text

@@ -23,6 +23,7 @@ def test_the_temperature_by_which_the_logits_were_made_too_large_is_found():
     classes = torch.multinomial(p.permute(1, 2, 0).reshape(-1, N_CLASSES), 1, generator=generator).view(8, CELLS)
     everywhere = np.ones((len(GRADED), 8, CELLS), bool)
     case = SampledCase(
+        cells=torch.arange(CELLS),
         features=features,
         ratio=torch.ones(LESION, CELLS),
         classes=classes.numpy().astype(np.uint8),
