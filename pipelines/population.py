@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.scans import Scan, voxel_mm
+from triage.case import in_tesla
 from triage.dicom.acquisition import manufacturer_of
 
 PUBLIC_SETS: Mapping[str, tuple[str, str]] = {
@@ -37,7 +38,7 @@ def groups_of(scan: Scan) -> Mapping[str, str]:
     """The scan's group of each kind in GROUPS: from the table and the image; scanners of public sets by their names."""
     named = next((known for name, known in PUBLIC_SETS.items() if re.match(name, scan.subject)), (UNKNOWN, UNKNOWN))
     vendor = manufacturer_of(scan.vendor) if scan.vendor else named[0]
-    field = f"{round(2 * scan.field_strength_t) / 2:g} T" if scan.field_strength_t else named[1]  # 2.89 T is called 3 T
+    field = in_tesla(scan.field_strength_t) if scan.field_strength_t else named[1]
     return {
         "field strength": field if field in GROUPS["field strength"] else OTHER,
         "vendor": vendor if vendor in GROUPS["vendor"] else OTHER,

@@ -29,6 +29,11 @@ class Format(StrEnum):
     NIFTI = "nifti"
 
 
+def in_tesla(field_strength_t: float) -> str:
+    """A field strength as scanners are called: 2.89 T is 3 T, 1.494 T is 1.5 T; under 1 T as it is."""
+    return f"{field_strength_t if field_strength_t < 1 else round(2 * field_strength_t) / 2:g} T"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
     """One file of a series; sha256 of its bytes when its header was read: decoding refuses other bytes."""

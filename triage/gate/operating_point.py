@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triage.case import Weighting
+from triage.case import Series, Weighting, in_tesla
 from triage.errors import TriageError
 from triage.gate.signals import FAR_MM, NOT_IN_EVERY_BUNDLE, SIGNALS
 
@@ -50,6 +50,7 @@ class OperatingPoint:
     weightings, youngest_years, oldest_years: the population that the limits speak for; others go to a human. The oldest
     is in completed years, so 74 lasts until the 75th birthday; infinity where none is known.
     promise: in a reader's words. certified: whether a guarantee was tested on calibration cases.
+    covered: groups that the promise was shown for by themselves, such as "vendor GE".
     """
 
     limits: Mapping[str, Limit]
@@ -61,6 +62,7 @@ class OperatingPoint:
     oldest_years: float
     certified: bool
     promise: str
+    covered: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not set(SIGNALS) - NOT_IN_EVERY_BUNDLE <= set(self.limits) <= set(SIGNALS):
@@ -77,6 +79,15 @@ class OperatingPoint:
     def speaks_for(self, age_years: float | None) -> bool:
         """Whether this age is of the population; one that is not stated is taken for one of it, NaN is not."""
         return age_years is None or self.youngest_years <= age_years < self.oldest_years + 1
+
+    def promise_for(self, series: Series) -> str:
+        """The promise, and of which groups of its scanner, where the header tells them, it was not shown by itself."""
+        known = [f"vendor {series.manufacturer}"] if series.manufacturer != "other" else []
+        known += [f"field strength {in_tesla(series.field_strength_t)}"] if series.field_strength_t else []
+        unshown = [group for group in known if group not in self.covered]
+        if not (self.certified and unshown):
+            return self.promise
+        return f"{self.promise} The promise is not shown for {' or '.join(unshown)} by itself."
 
     @property
     def ages(self) -> str:
@@ -108,6 +119,7 @@ def _operating_point(found: Any) -> OperatingPoint:
         oldest_years=_or_unbounded(found["population"].get("oldest_years")),
         certified=_flag(found, "certified"),
         promise=str(found["promise"]),
+        covered=frozenset(g["group"] for g in (found.get("evaluation") or {}).get("groups", ()) if g["covered"]),
     )
 
 

@@ -49,7 +49,7 @@ class ThresholdGate:
             reasons=reasons,
             action=reasons[0].action if reasons else "",
             place=place_at(prediction, evidence.worst(patches)) if evidence.brain.any() else None,
-            promise=point.promise,
+            promise=point.promise_for(case.structural),
             interpretation=interpret(evidence, patches) if reasons and evidence.brain.any() else None,
         )
 

@@ -151,6 +151,15 @@ def test_the_oldest_age_is_unbounded_where_none_is_stated(stated: Found, tmp_pat
     assert point.ages == ("from 18 to 74 years" if stated.get("oldest_years") else "from 18 years")
 
 
+def test_the_groups_that_a_promise_was_shown_for_are_those_of_its_evaluation(tmp_path: Path) -> None:
+    groups = [{"group": "vendor GE", "covered": False}, {"group": "vendor Philips", "covered": True}]
+
+    assert read_operating_point(written(a_point(), tmp_path)).covered == frozenset()
+    assert read_operating_point(written(a_point() | {"evaluation": {"groups": groups}}, tmp_path)).covered == {
+        "vendor Philips"
+    }
+
+
 def test_what_the_limits_were_made_from_may_stand_beside_them(tmp_path: Path) -> None:
     point = read_operating_point(written(a_point() | {"made": {"n": 11}}, tmp_path))
 

@@ -458,3 +458,28 @@ def test_every_verdict_repeats_the_promise_of_its_limits() -> None:
     verdict = verdict_for(a_small_prediction(), promise="At most 10 % are bad.")
 
     assert verdict.promise == "At most 10 % are bad."
+
+
+SHOWN = frozenset({"vendor Philips", "field strength 3 T"})
+
+
+@pytest.mark.parametrize(
+    ("vendor", "tesla", "certified", "said"),
+    [
+        ("Philips", 2.89, True, ""),
+        ("other", None, True, ""),
+        ("other", 0.064, True, " The promise is not shown for field strength 0.064 T by itself."),
+        ("GE", 3.0, True, " The promise is not shown for vendor GE by itself."),
+        ("Siemens", 7.0, True, " The promise is not shown for vendor Siemens or field strength 7 T by itself."),
+        ("GE", 1.5, False, ""),
+    ],
+)
+def test_a_scanner_for_which_the_promise_was_not_shown_by_itself_is_named_and_no_reason(
+    vendor: str, tesla: float | None, certified: bool, said: str
+) -> None:
+    case = a_case(structural=a_series(manufacturer=vendor, field_strength_t=tesla))
+
+    verdict = verdict_for(a_small_prediction(), case, promise="P.", covered=SHOWN, certified=certified)
+
+    assert verdict.promise == "P." + said
+    assert verdict.route is Route.ACCEPTED
