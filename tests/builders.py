@@ -165,11 +165,19 @@ def a_case(pseudonym: str = "case-3f9a2c71", **changes: Any) -> Case:
 
 
 def a_written_case(
-    folder: Path, pseudonym: str = "case-3f9a2c71", *, enhanced: bool = False, volume: Volume | None = None
+    folder: Path,
+    pseudonym: str = "case-3f9a2c71",
+    *,
+    enhanced: bool = False,
+    volume: Volume | None = None,
+    tags: Mapping[str, object] | None = None,
 ) -> Case:
-    """A case whose series lies as DICOM in the folder, with the pixels of the volume, `a_volume` unless told."""
+    """A case whose series lies as DICOM in the folder, with the pixels of the volume, `a_volume` unless told.
+
+    tags: attributes of its headers, by keyword.
+    """
     volume = a_volume() if volume is None else volume
-    paths = (write_enhanced_series if enhanced else write_classic_series)(volume, folder)
+    paths = (write_enhanced_series if enhanced else write_classic_series)(volume, folder, tags=tags)
     i, j, k = volume.array.shape
     series = a_series(
         format=Format.ENHANCED if enhanced else Format.CLASSIC,

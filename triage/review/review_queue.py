@@ -62,7 +62,7 @@ class ReviewQueue:
     def settle(self, report: Report, *, blind: bool = False) -> None:
         """Record a decision, and put the case in front of a human unless it was accepted. Twice is the same as once.
 
-        blind: an accepted case is drawn for quality control, and waits too; its reviewer is not told. What a human has
+        blind: an accepted case is drawn for quality control, and waits too; the queue does not tell. What a human has
         read already is not asked again.
         """
         new = decision_of(report, self._clock())

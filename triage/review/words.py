@@ -27,7 +27,7 @@ class ReaderVerdict(StrEnum):
 
 
 class Kind(StrEnum):
-    """Why a case is in front of a human. BLIND: accepted, drawn for quality control; its reviewer is not told."""
+    """Why a case is in front of a human. BLIND: accepted, drawn for quality control; the queue does not tell."""
 
     DOUBT = "doubt"
     BLIND = "blind"

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -10,16 +12,27 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.builders import a_flagged_verdict, a_written_case
 from tests.triage.review.desks import PASSWORD
-from tests.triage.web.house import House
+from tests.triage.web.house import House, a_small_report
 from tests.triage.web.readers import SLOW_MS, served
 from triage.anatomy import LESION
+from triage.report.as_dicom_seg import SEG
 from triage.report.as_nifti import SEGMENTATION
+from triage.web.label_volume import check_correction
 from triage.web.sessions import COOKIE, new_session
 
+OUTDATED = {"message": "This case was decided or renewed meanwhile.", "do": "Open it again from the queue."}
 NO_WEBGL = "HTMLCanvasElement.prototype.getContext = () => null"
 WITH_PICTURES = ("json", "nifti", "figures")
-DESK, TABLET, PHONE = 1440, 820, 390
+DESK, TABLET, DESK_AT_TWICE_THE_SIZE, PHONE = 1440, 820, 720, 320
+"""Widths in pixels; the last is also a screen of 1280 at four times the size, as WCAG 1.4.10 has it."""
+CONTROLS = {"button", "checkbox", "combobox", "link", "radio", "searchbox", "slider", "textbox"}
+WITHOUT_OUTLINE = r"""() => [...document.querySelectorAll("a, button, input, select, textarea, summary, [tabindex]")]
+  .filter((e) => e.type !== "hidden" && !e.disabled && e.checkVisibility({ visibilityProperty: true }))
+  .filter((e) => { e.focus(); return !/^solid [2-9]px/.test(getComputedStyle(e).outline.replace(/^rgb.*\) /, "")); })
+  .map((e) => e.outerHTML)"""
+HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
@@ -62,6 +75,26 @@ def let_in(page: Page, house: House, address: str, name: str) -> None:
     page.context.add_cookies([{"name": COOKIE, "value": cookie, "url": address}])
 
 
+def nameless(page: Page) -> list[Any]:
+    """The controls for which a screen reader has no name."""
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    controls = [node for node in nodes if not node["ignored"] and node["role"]["value"] in CONTROLS]
+    assert len(controls) > 5
+    return [node for node in controls if not node["name"]["value"].strip()]
+
+
+def a_hostile_case(house: House, inbox: Path) -> str:
+    """Its reasons are markup, and so is the name of its patient in the DICOM beside its report."""
+    verdict = a_flagged_verdict(action=HOSTILE)
+    reasons = tuple(replace(reason, text=HOSTILE, action=HOSTILE) for reason in verdict.reasons)
+    verdict = replace(verdict, reasons=reasons, signals=tuple(replace(s, title=HOSTILE) for s in verdict.signals))
+    volume = a_small_report().volume
+    source = a_written_case(inbox, "bt-flagged2aa", volume=volume, tags={"PatientName": f"{HOSTILE}^Canary"})
+    case = house.arrives("bt-flagged2aa", writers=("json", "nifti", "dicom_seg"), case=source, verdict=verdict)
+    assert b"Canary" in (house.out / case / SEG).read_bytes()
+    return case
+
+
 def millimetres(where: str) -> np.ndarray:
     """A position as the page tells it, "R 12, A 3, S 10 mm", in RAS+."""
     signs = {"R": 1, "L": -1, "A": 1, "P": -1, "S": 1, "I": -1}
@@ -96,6 +129,14 @@ def test_a_reviewer_signs_in_looks_paints_decides_and_the_case_leaves_the_queue(
         page.mouse.move(screen["x"] + 0.2 * screen["width"], screen["y"] + 0.4 * screen["height"], steps=2)
         page.mouse.up()
         where = page.text_content("#whereabouts") or ""
+        unnamed = nameless(page)
+        page.route("**/corrections", lambda route: route.fulfill(status=409, json=OUTDATED), times=1)
+        page.click("#keep")
+        refused = arrive(page, "#paint-note:has(a)").text_content()
+        with page.expect_download() as saved:
+            page.click("#paint-note a")
+        drawing = saved.value
+        saved_bytes = drawing.path().read_bytes()
         page.click("#keep")
         page.wait_for_selector("#paint-note:has-text('Kept.')")
         page.keyboard.press("ArrowDown")
@@ -103,6 +144,10 @@ def test_a_reviewer_signs_in_looks_paints_decides_and_the_case_leaves_the_queue(
         page.wait_for_selector("text=Your verdict on")
         waiting = page.locator("#cases").count()
 
+    assert unnamed == []
+    assert OUTDATED["message"] in (refused or "")
+    own = {"name": drawing.suggested_filename, "folder": house.out / case, "pseudonym": case}
+    assert check_correction(saved_bytes, **own).changed_voxels > 3
     assert waiting == 0
     assert shown != without_overlays
     (reading,) = house.room.desk.readings()
@@ -119,11 +164,12 @@ def test_a_reviewer_signs_in_looks_paints_decides_and_the_case_leaves_the_queue(
     assert np.linalg.norm(painted_mm - millimetres(where), axis=1).min() < 1.5
 
 
-def test_of_two_browsers_that_race_one_gets_the_case_and_its_hostile_note_is_text_to_the_other(
-    house: House, browser: Browser, address: str
+def test_of_two_browsers_that_race_one_gets_the_case_and_whatever_is_hostile_in_it_is_text_or_not_there(
+    house: House, browser: Browser, address: str, tmp_path: Path
 ) -> None:
-    case = house.arrives("bt-flagged2aa")
-    note = "<img src=x onerror=alert(1)></textarea><script>alert(2)</script>\u202eexe"
+    case = a_hostile_case(house, tmp_path / "inbox")
+    note = f"{HOSTILE}</textarea><script>alert(2)</script>\u202eexe"
+    upload = {"name": f"{HOSTILE}.nii", "mimeType": "application/octet-stream", "buffer": b"no volume"}
     with at_a_browser(browser, address) as rita, at_a_browser(browser, address) as ruth:
         for page, name in ((rita, "rita"), (ruth, "ruth")):
             let_in(page, house, address, name)
@@ -135,6 +181,12 @@ def test_of_two_browsers_that_race_one_gets_the_case_and_its_hostile_note_is_tex
             element = arrive(page, "#opinion, h1:has-text('has this case in hand')")
             outcome[element.evaluate("element => element.tagName")] = page
         winner, loser = outcome["FORM"], outcome["H1"]
+        winner.click("summary:has-text('Upload a corrected volume')")
+        winner.set_input_files("[name=file]", upload)  # type: ignore[arg-type]
+        winner.get_by_role("button", name="Upload", exact=True).click()
+        seen = [arrive(winner, "h1:has-text('no NIfTI volume')") and winner.content()]
+        winner.goto(f"{address}/cases/{case}")
+        arrive(winner, "#opinion")
         winner.keyboard.press("3")
         winner.keyboard.press("ArrowDown")
         winner.fill("#note", note)
@@ -142,20 +194,50 @@ def test_of_two_browsers_that_race_one_gets_the_case_and_its_hostile_note_is_tex
         winner.wait_for_selector("text=Your verdict on")
         loser.goto(f"{address}/cases/{case}")
         read = loser.text_content(".note")
+        seen += [loser.content(), loser.text_content(".action") or ""]
 
+    assert HOSTILE in seen[2]
+    assert not any("Canary" in text for text in seen)
+    assert not any("<img src=x" in text for text in seen[:2])
     assert read == note.replace("\u202e", "\\u202e")
 
 
-def test_without_webgl_the_slices_of_the_report_are_shown_and_nothing_runs_over_the_side_of_any_screen(
+def test_a_page_that_nobody_touches_lets_its_case_go_and_holds_it_again_when_somebody_comes_back(
+    house: House, browser: Browser, address: str
+) -> None:
+    case = house.arrives("bt-flagged2aa")
+    house.room.desk.claim(house.room.item(case), account=house.room.people["rita"])
+    renewals: list[str] = []
+    with at_a_browser(browser, address) as page:
+        let_in(page, house, address, "rita")
+        page.on("request", lambda asked: renewals.append(asked.url) if asked.url.endswith("/renew") else None)
+        page.clock.install()
+        page.goto(f"{address}/cases/{case}")
+        arrive(page, "#opinion")
+        page.clock.run_for("01:00:00")
+        untouched = len(renewals)
+        with page.expect_response("**/renew"):
+            page.keyboard.press("Shift")
+        page.clock.run_for("01:00:00")
+        page.wait_for_function("document.querySelector('#lease:not(.alarm) time').textContent.endsWith(' UTC')")
+
+    assert (untouched, len(renewals)) == (3, 3 + 1 + 3)
+
+
+def test_without_webgl_slices_of_the_report_are_shown_and_all_is_usable_on_any_screen_and_by_keyboard(
     house: House, browser: Browser, address: str
 ) -> None:
     case = house.arrives("bt-flagged2aa", writers=WITH_PICTURES)
+    house.room.desk.claim(house.room.item(case), account=house.room.people["olga"])
     with at_a_browser(browser, address) as page:
         let_in(page, house, address, "olga")
-        too_wide = []
+        too_wide, unnamed, unseen = [], [], []
         for path in ("/", "/accounts", f"/cases/{case}"):
             page.goto(f"{address}{path}")
-            for width in (DESK, TABLET, PHONE):
+            unnamed += nameless(page)
+            page.keyboard.press("Tab")  # so that the browser takes what follows for work by keyboard
+            unseen += page.evaluate(WITHOUT_OUTLINE)
+            for width in (DESK, TABLET, DESK_AT_TWICE_THE_SIZE, PHONE):
                 page.set_viewport_size({"width": width, "height": 1000})
                 if page.evaluate("document.documentElement.scrollWidth") > width:
                     too_wide.append((path, width))
@@ -164,10 +246,10 @@ def test_without_webgl_the_slices_of_the_report_are_shown_and_nothing_runs_over_
         decoded = "Promise.all([...document.querySelectorAll('.figures img')].map(i => i.decode().then(() => i.width)))"
         pictures = page.evaluate(decoded)
 
-    assert too_wide == []
+    assert (too_wide, unnamed, unseen) == ([], [], [])
     assert "no WebGL2" in note
     assert len(pictures) == 15
-    assert min(pictures) > 100
+    assert min(pictures) > PHONE / 4
 
 
 def test_the_keys_are_shown_and_dark_is_changed_for_light(house: House, browser: Browser, address: str) -> None:
