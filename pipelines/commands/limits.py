@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def calibrate(
     *,
-    cases: Annotated[Path, typer.Option(help="Table of labelled scans: case, subject, split, t1, label, ...")],
+    cases: Annotated[Path, typer.Option(help="Labelled scans: case, subject, split, t1, label, age, vendor, ...")],
     bundle: Annotated[Path, typer.Option(help="Folder of the model.")],
     to: Annotated[
         Path | None, typer.Option(help="Folder for the new bundle; must not exist.  [default: BUNDLE-VERSION, in here]")
