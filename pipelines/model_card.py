@@ -1,12 +1,24 @@
 """The model card of a promoted bundle: the card that it came with, and what it was promoted on."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.bundle import METADATA, seal
 from pipelines.comparison import Comparison, as_markdown
+from pipelines.markdown import table
 
 CARD = "docs/README.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """The retraining that made a bundle, as MLflow has it. datasets: digest by name. metrics: by <stage>.<name>."""
+
+    run_id: str
+    datasets: Mapping[str, str]
+    metrics: Mapping[str, float]
 
 
 def add_to_card(folder: Path, section: str) -> None:
@@ -19,11 +31,13 @@ def add_to_card(folder: Path, section: str) -> None:
     seal(folder)
 
 
-def promotion(comparison: Comparison | None, *, because: str | None, run_id: str | None) -> str:
-    """The section of a card that says why the bundle went live."""
+def promotion(comparison: Comparison | None, *, because: str | None, making: Making | None) -> str:
+    """The section of a card that says how the bundle was made, and why it went live."""
     parts = ["## Promotion"]
-    if run_id:
-        parts.append(f"Made by the retraining {run_id} in MLflow.")
+    if making is not None:
+        parts.append(f"Made by the retraining {making.run_id} in MLflow, from these data:")
+        parts.append(table(["data", "digest"], sorted(making.datasets.items())).rstrip())
+        parts.append(table(["what its stages measured", ""], sorted(making.metrics.items())).rstrip())
     if comparison is None:
         parts.append("It was not compared with the model before it.")
     else:

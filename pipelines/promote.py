@@ -15,7 +15,7 @@ from typing import Protocol
 from pipelines.bundles import BUNDLES, identify, keep, kept_folder, standing_bundle, substance
 from pipelines.comparison import Comparison, read_comparison
 from pipelines.folders import PARTIAL, locked
-from pipelines.model_card import add_to_card, promotion
+from pipelines.model_card import Making, add_to_card, promotion
 from pipelines.paired import Standing
 from pipelines.settings import Settings
 from triage.errors import TriageError
@@ -24,8 +24,6 @@ from triage.review.records import LiveRecord
 from triage.verdict import BundleId
 
 COMPARISONS = "comparisons"
-OPERATOR = "command line"
-"""Who promotes when nobody is logged in."""
 
 
 class Registry(Protocol):
@@ -34,6 +32,8 @@ class Registry(Protocol):
     def register(self, bundle: BundleId, folder: Path, tags: Mapping[str, str]) -> str: ...
 
     def point_at(self, version: str) -> None: ...
+
+    def making_of(self, folder: Path) -> Making | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,12 @@ def promote(
     history: History,
     registry: Registry | None,
     *,
+    by: str,
     because: str | None = None,
-    run_id: str | None = None,
 ) -> NowLive:
     """Make a bundle live. Raises TriageError when its comparison gives no leave and no reason is given to do it anyway.
 
-    registry: None when nobody else has to know. run_id: of the retraining that made the bundle.
+    registry: None when nobody else has to know. by: who does it, see `pipelines.people`.
     """
     _not_pinned(settings)
     with locked(settings.state_folder / BUNDLES):
@@ -71,15 +71,17 @@ def promote(
         if before is not None and substance(standing) == substance(challenger):
             return NowLive(bundle=before.bundle, before=None, warning=agree(settings, history, registry))
         comparison = read_comparison(comparison_file(settings, standing, challenger))
-        reason = _leave(comparison, because)
-        section = promotion(comparison, because=because, run_id=run_id)
+        reason, making = _leave(comparison, because), _making(challenger, registry)
+        section = promotion(comparison, because=because, making=making)
         bundle = _keep(challenger, settings, history.lives(), section)
         if before is None:  # so that there is a way back
-            history.go_live(keep(standing, settings), by=OPERATOR, because="It came with the program.")
-        return _go_live(bundle, settings, history, registry, because=reason, run_id=run_id)
+            history.go_live(keep(standing, settings), by=by, because="It came with the program.")
+        return _go_live(bundle, settings, history, registry, by=by, because=reason, making=making)
 
 
-def rollback(settings: Settings, history: History, registry: Registry | None, *, because: str | None = None) -> NowLive:
+def rollback(
+    settings: Settings, history: History, registry: Registry | None, *, by: str, because: str | None = None
+) -> NowLive:
     """Make the bundle live again that was so before the live one was promoted; twice goes back two promotions."""
     _not_pinned(settings)
     with locked(settings.state_folder / BUNDLES):
@@ -87,7 +89,7 @@ def rollback(settings: Settings, history: History, registry: Registry | None, *,
         if len(standing) < 2:
             raise TriageError("No bundle was live before this one.", do="`brain-triage live` shows the history.")
         bundle = identify(kept_folder(settings, standing[-2].digest))
-        return _go_live(bundle, settings, history, registry, because=because or "Rolled back.")
+        return _go_live(bundle, settings, history, registry, by=by, because=because or "Rolled back.")
 
 
 def agree(settings: Settings, history: History, registry: Registry | None) -> str | None:
@@ -117,6 +119,13 @@ def _leave(comparison: Comparison | None, because: str | None) -> str:
     )
 
 
+def _making(challenger: Path, registry: Registry | None) -> Making | None:
+    if registry is not None:
+        with _forgiving([]):  # that MLflow is away is said where the bundle is registered
+            return registry.making_of(challenger)
+    return None
+
+
 def _keep(challenger: Path, settings: Settings, lives: Sequence[LiveRecord], section: str) -> BundleId:
     """Keep the bundle with its promotion on its model card; one that was live before has its card."""
     digest = identify(challenger).digest
@@ -134,15 +143,16 @@ def _go_live(
     history: History,
     registry: Registry | None,
     *,
+    by: str,
     because: str,
-    run_id: str | None = None,
+    making: Making | None = None,
 ) -> NowLive:
     before, version, warnings = history.live(), None, list[str]()
     if registry is not None:
         with _forgiving(warnings):
             folder = kept_folder(settings, bundle.digest)
-            version = registry.register(bundle, folder, {"training.run": run_id} if run_id else {})
-    history.go_live(bundle, by=OPERATOR, because=because, mlflow_version=version)
+            version = registry.register(bundle, folder, {"training.run": making.run_id} if making else {})
+    history.go_live(bundle, by=by, because=because, mlflow_version=version)
     if registry is not None and version is not None:
         with _forgiving(warnings):
             registry.point_at(version)

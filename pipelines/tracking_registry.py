@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.model_card import Making
+from pipelines.scored import model_digest
 from pipelines.settings import Settings
-from pipelines.tracking import Store, connect, experiment_id, run_store, run_tags
+from pipelines.tracking import Store, connect, experiment_id, run_store, run_tags, training_store
 from triage.errors import TriageError
 from triage.verdict import BundleId
 
@@ -24,13 +26,16 @@ ALIAS = "live"
 ARTIFACT = "bundle"
 """Where a run keeps its bundle among its artifacts."""
 DIGEST = "bundle.digest"
+MADE = "bundle.model"
+"""Tag of a retraining: `model_digest` of what it made, which new limits and another model card do not change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MlflowRegistry:
-    """The registry of a store; a `pipelines.promote.Registry`."""
+    """The registry of a store; a `pipelines.promote.Registry`. trainings: experiment of the retrainings."""
 
     store: Store
+    trainings: str
 
     def register(self, bundle: BundleId, folder: Path, tags: Mapping[str, str]) -> str:
         """The version of the model that is this bundle, made when there is none; its files are artifacts of a run."""
@@ -50,6 +55,21 @@ class MlflowRegistry:
         """Let the alias name this version."""
         connect(self.store).set_registered_model_alias(MODEL, ALIAS, version)
 
+    def making_of(self, folder: Path) -> Making | None:
+        """The latest retraining that made a bundle of these weights, whatever limits it was given since."""
+        client = connect(self.store)
+        experiment = client.get_experiment_by_name(self.trainings)
+        if experiment is None:
+            return None
+        made = f"tags.\"{MADE}\" = '{model_digest(folder)}'"
+        for run in client.search_runs([experiment.experiment_id], made, max_results=1):
+            return Making(
+                run_id=run.info.run_id,
+                datasets={one.dataset.name: one.dataset.digest for one in run.inputs.dataset_inputs},
+                metrics={name: value for name, value in run.data.metrics.items() if not name.startswith("system/")},
+            )
+        return None
+
     def pointed_at(self) -> str | None:
         """Digest of the bundle that the alias names; None when it names none."""
         client = connect(self.store)
@@ -65,14 +85,14 @@ def open_registry(settings: Settings) -> MlflowRegistry | None:
     """The registry at the place of the runs, the files of its bundles in an experiment of their own; None untracked."""
     store = run_store(settings)
     own = replace(store, experiment=f"{store.experiment}-models")
-    return MlflowRegistry(store=own) if settings.tracking.on else None
+    return MlflowRegistry(store=own, trainings=training_store(settings).experiment) if settings.tracking.on else None
 
 
 @contextmanager
-def named_bundle(name: str, settings: Settings) -> Iterator[tuple[Path, str | None]]:
+def named_bundle(name: str, settings: Settings) -> Iterator[Path]:
     """A bundle by its folder; or a copy, gone at the end, of what a retraining made, by the id of its MLflow run."""
     if Path(name).is_dir():
-        yield Path(name), None
+        yield Path(name)
         return
     client = connect(run_store(settings))
     from mlflow.exceptions import MlflowException
@@ -83,9 +103,9 @@ def named_bundle(name: str, settings: Settings) -> Iterator[tuple[Path, str | No
         except (MlflowException, OSError) as error:
             raise TriageError(
                 f"There is no folder {name}, and MLflow has no bundle of such a run.",
-                do="Give the id of a retraining, or the folder of a bundle.",
+                do="Give the folder of a bundle, or the id of a retraining, with the --state that it had.",
             ) from error
-        yield found, name
+        yield found
 
 
 def _version(client: "MlflowClient", bundle: BundleId) -> str | None:

@@ -14,8 +14,9 @@ from pipelines.retrain import Watch
 from pipelines.retrain_job import Job, read_stages
 from pipelines.retrain_plot import PLOT
 from pipelines.retrain_stages import DICE
+from pipelines.scored import model_digest
 from pipelines.tracking import Store, connect, experiment_id, folder_run, run_tags
-from pipelines.tracking_registry import ARTIFACT
+from pipelines.tracking_registry import ARTIFACT, MADE
 from pipelines.training_folder import RUN, read_run
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def tell_retraining(folder: Path, store: Store, bundle: Path | None = None) -> s
             total = sum(stage["system"][cost] for stage in stages.values())
             _log(client, parent, {f"system/{cost}": total}, int(time.time() * 1000))
         client.log_artifacts(parent, str(bundle), ARTIFACT)
-        for key, value in run_tags(identify(bundle)).items():
+        for key, value in {**run_tags(identify(bundle)), MADE: model_digest(bundle)}.items():
             client.set_tag(parent, key, value)
         client.set_terminated(parent, status="FINISHED")
     return parent

@@ -1,9 +1,11 @@
 """Promotion and the way back: what is refused, what is recorded, and what a crash leaves."""
 
 import os
+import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,22 @@ from models.bundle import METADATA, seal, write_metadata
 from pipelines import bundles
 from pipelines.bundles import bundle_in_use, digest_of, identify, keep, kept_folder, open_history, substance
 from pipelines.comparison import Comparison, write_comparison
-from pipelines.model_card import CARD
+from pipelines.model_card import CARD, Making
 from pipelines.paired import Standing
-from pipelines.promote import Registry, agree, comparison_file, promote, rollback
-from pipelines.settings import Settings
+from pipelines.promote import Registry, agree, comparison_file
+from pipelines.promote import promote as promote_by
+from pipelines.promote import rollback as rollback_by
+from pipelines.run import gather_tools, run
+from pipelines.run_case import Tools
+from pipelines.settings import SHIPPED_BUNDLE, Settings
+from tests.builders import a_case
+from tests.fakes import FakeEngine, FakeGate, FakeWatch, tiny_volume
 from tests.pipelines.test_comparison import comparison, difference
+from triage.case import Inventory
 from triage.errors import TriageError
-from triage.review import History, open_queue
+from triage.gate.operating_point import FILE
+from triage.report.as_json import as_json
+from triage.review import History, ReviewQueue, open_queue
 from triage.verdict import BundleId
 
 COMPARED: Mapping[Standing, Comparison] = {
@@ -29,9 +40,15 @@ COMPARED: Mapping[Standing, Comparison] = {
 }
 
 
+MAKING = Making(run_id="abc", datasets={"corrections_train": "f" * 36}, metrics={"head.dice.train.after": 0.875})
+promote, rollback = (partial(work, by="olga") for work in (promote_by, rollback_by))
+
+
 @dataclass
 class FakeRegistry:
     """A registry in a dict. fails: happens instead of anything."""
+
+    making: Making | None = None
 
     versions: dict[str, str] = field(default_factory=dict)
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -47,6 +64,11 @@ class FakeRegistry:
 
     def point_at(self, version: str) -> None:
         self.alias = version
+
+    def making_of(self, folder: Path) -> Making | None:
+        if self.fails is not None:
+            raise self.fails
+        return self.making
 
 
 @dataclass
@@ -65,10 +87,14 @@ class FileRegistry:
         self.step("alias")
         (self.folder / "alias").write_text(version)
 
+    def making_of(self, folder: Path) -> Making | None:
+        return None
 
-def a_bundle(folder: Path, weights: str) -> Path:
-    """Sealed, with a card."""
-    write_metadata(folder / METADATA, {"name": "brain-triage-toy", "version": f"1.{weights}"})
+
+def a_bundle(folder: Path, weights: str, *, learnt: Sequence[str] = ()) -> Path:
+    """Sealed, with a card. learnt: keys of corrections."""
+    about = {"name": "brain-triage-toy", "version": f"1.{weights}"}
+    write_metadata(folder / METADATA, about | {"brain_triage": {"retrained": {"corrections": list(learnt)}}})
     (folder / "models").mkdir()
     (folder / "models" / "network.safetensors").write_text(weights)
     (folder / "docs").mkdir()
@@ -119,9 +145,9 @@ def test_a_challenger_that_lost_nothing_goes_live(
 ) -> None:
     assert in_use(settings, history) == "shipped"
     compare(settings, history, challenger, standing)
-    registry = FakeRegistry()
+    registry = FakeRegistry(making=MAKING)
 
-    now = promote(challenger, settings, history, registry, run_id="abc")
+    now = promote(challenger, settings, history, registry)
 
     live = history.live()
     assert live is not None
@@ -129,6 +155,7 @@ def test_a_challenger_that_lost_nothing_goes_live(
     assert (live.bundle, live.mlflow_version, registry.alias) == (now.bundle, "1", "1")
     assert registry.tags[now.bundle.digest] == {"training.run": "abc"}
     assert standing in live.because
+    assert live.by == "olga"
 
 
 @pytest.mark.parametrize(
@@ -171,12 +198,14 @@ def test_the_card_of_the_live_bundle_holds_the_comparison_and_the_bundle_is_seal
 ) -> None:
     compare(settings, history, challenger)
 
-    now = promote(challenger, settings, history, None, run_id="abc")
+    now = promote(challenger, settings, history, FakeRegistry(making=MAKING))
 
     folder = kept_folder(settings, now.bundle.digest)
     card = (folder / CARD).read_text()
     assert card.startswith("# Model card: challenger")
     assert "Made by the retraining abc" in card
+    assert f"| corrections_train | {'f' * 36} |" in card
+    assert "| head.dice.train.after | .875 |" in card
     assert "| all | Dice | 40 |" in card
     assert identify(folder) == now.bundle
     assert substance(folder) == substance(challenger)
@@ -219,6 +248,46 @@ def test_what_was_rolled_back_can_be_promoted_again_as_it_was(
     again = promote(kept_folder(settings, first.digest), settings, history, None, because="It was right.").bundle
 
     assert again == first
+
+
+def test_a_running_job_finishes_on_the_bundle_that_it_began_with(
+    settings: Settings, history: History, challenger: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The tools of a run as they are gathered, but for a network and a gate that cost nothing."""
+
+    def load_engine(folder: Path, **_: object) -> FakeEngine:
+        return FakeEngine(bundle=identify(folder))
+
+    def gather(settings: Settings, queue: ReviewQueue) -> Tools:
+        return replace(
+            gather_tools(settings, queue), read=lambda _: tiny_volume(), gate=FakeGate(), writers={"json": as_json}
+        )
+
+    @dataclass
+    class Promoting(FakeWatch):
+        """After the first case somebody promotes the challenger."""
+
+        def done(self, outcome: object) -> None:
+            promote(challenger, settings, history, None, because="Now.")
+
+    monkeypatch.setattr("pipelines.engine.load_engine", load_engine)
+    for folder in (tmp_path / "shipped", challenger):
+        shutil.copyfile(SHIPPED_BUNDLE / FILE, folder / FILE)
+        seal(folder)
+    (tmp_path / "inbox").mkdir()
+    settings = settings.changed({"tracking": {"on": False}})
+    inventory = Inventory(cases=(a_case("case-a"), a_case("case-b", content_sha256="b" * 64)), refused=(), skipped={})
+
+    def decided_by(watch: FakeWatch) -> str:
+        """Version of the bundle of a run, of which all its decisions are."""
+        found = run(tmp_path / "inbox", settings, watch, gather=gather, find=lambda *_: inventory)
+        cases = [case for case in history.decided_by(found.bundle.digest) if case.decision.current]
+        assert [case.pseudonym for case in cases] == ["case-a", "case-b"]
+        return found.bundle.version
+
+    assert decided_by(Promoting()) == "1.shipped"
+    assert in_use(settings, history) == "challenger"
+    assert decided_by(FakeWatch()) == "1.challenger"
 
 
 def test_every_change_is_an_audit_row(settings: Settings, history: History, challenger: Path) -> None:

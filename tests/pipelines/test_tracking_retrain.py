@@ -9,12 +9,16 @@ from typing import Any, cast
 
 import pytest
 
+from models.bundle import seal
 from pipelines import training_folder
+from pipelines.model_card import Making, add_to_card
 from pipelines.retrain_job import STAGES, Job
+from pipelines.retrain_stages import close_gate
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from pipelines.tracking import Store, training_store
-from pipelines.tracking_registry import named_bundle
+from pipelines.tracking_registry import named_bundle, open_registry
 from pipelines.tracking_retrain import KIND, PARENT, STAGE, follow_retraining, tell_retraining
+from triage.gate.operating_point import FILE
 
 DATASETS = {"corrections_train": {"cases": ["bt-one"], "sha256": "a" * 64}}
 
@@ -81,9 +85,29 @@ def test_the_parent_names_datasets_by_digest_and_keeps_the_bundle(told: tuple[St
     assert [one.dataset.digest for one in parent.inputs.dataset_inputs] == ["a" * 36]
     assert parent.data.metrics["system/cpu_seconds"] == 5.0
     settings = Settings(out=bundle.parent / "out", state=bundle.parent)
-    with named_bundle(run_id, settings) as (copy, _):
+    with named_bundle(run_id, settings) as copy:
         assert (copy / "SHA256SUMS").read_bytes() == (bundle / "SHA256SUMS").read_bytes()
     assert parent.data.tags["bundle.digest"] == hashlib.sha256((bundle / "SHA256SUMS").read_bytes()).hexdigest()
+
+
+def test_the_run_of_a_bundle_is_found_by_its_weights_whatever_limits_and_words_it_was_given_since(
+    told: tuple[Store, str, Path], tmp_path: Path
+) -> None:
+    _, run_id, bundle = told
+    registry = open_registry(Settings(out=bundle.parent / "out", state=bundle.parent))
+    assert registry is not None
+    promoted, other = (shutil.copytree(bundle, tmp_path / name) for name in ("promoted", "other"))
+    close_gate(promoted / FILE)
+    add_to_card(promoted, "Promoted.")
+    (other / "models" / "posterior.safetensors").write_bytes(b"other weights")
+    seal(other)
+
+    found = registry.making_of(promoted)
+
+    assert found == Making(
+        run_id=run_id, datasets={"corrections_train": "a" * 36}, metrics={"head.dice.train.after": 0.75}
+    )
+    assert registry.making_of(other) is None
 
 
 def test_a_store_that_cannot_be_reached_costs_a_warning(tmp_path: Path) -> None:
