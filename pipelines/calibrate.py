@@ -187,8 +187,8 @@ def certified(
     n, each = len(seen.cases), delta / (len(risks) + len(lesion_risks))
     limits = candidates(tune, tune.failed, n, risks, each)
     levels = certify(seen.score, seen.failed, limits, each * len(risks))
-    if whatever_holds and _smallest(levels) is None:
-        levels.append(what_holds(levels))
+    if whatever_holds and _smallest(levels) is None and (held := what_holds(levels)).risk < 1:
+        levels.append(held)
     with_lesions = candidates(tune, tune.missed, n, lesion_risks, each)
     lesion_levels = certify(seen.score, seen.missed, with_lesions, each * len(lesion_risks))
     best = _smallest(levels) or min(levels, key=lambda level: level.more)

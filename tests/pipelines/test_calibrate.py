@@ -95,6 +95,16 @@ def test_scans_that_cannot_count_as_subjects_stop_the_calibration(
     assert ledger.find("one") is None
 
 
+def test_that_every_accepted_case_may_fail_is_no_promise() -> None:
+    few = scored_cases(2)
+    unlike = [replace(case, signals=dict.fromkeys(SIGNALS, math.nan)) for case in few["calibrate"]]
+
+    found = certified({**few, "calibrate": unlike}, (0.05,), (), 0.05, whatever_holds=True)
+
+    assert found.certified is None
+    assert [level.accepted for level in found.levels] == [0]
+
+
 def test_the_tune_split_weighs_as_the_mixture(calibration_cases: dict[str, list[Scored]]) -> None:
     both = [*calibration_cases["clean"], *calibration_cases["tune"]]
     weight = shares(both)
