@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.bench.gate import BENCH, row
-from pipelines.bench.gate_page import caught, caught_at, losses, values, with_lesions
+from pipelines.bench.gate_page import at_best, caught, caught_at, losses, values, with_lesions
 from pipelines.bench.page import produce
 from pipelines.mixture import draw
 from pipelines.scored import Item
@@ -55,6 +55,13 @@ def test_the_strictest_limits_catch_the_worst_cases_first():
 @pytest.mark.parametrize(("flagged", "found"), [(0.0, 0.0), (0.2, 1 / 3), (1 / 3, 2 / 3), (1.0, 1.0)])
 def test_failures_are_caught_within_what_may_be_flagged(flagged, found):
     assert caught_at(ROWS, "gate", flagged) == pytest.approx(found)
+
+
+@pytest.mark.parametrize(("flagged", "share"), [(0.0, 0.0), (0.2, 1 / 3), (1 / 3, 2 / 3), (0.5, 1.0), (1.0, 1.0)])
+def test_no_score_catches_more_failures_than_may_be_flagged(flagged, share):
+    best = [{**one, "gate": float(bool(one["failed"]))} for one in ROWS]
+
+    assert at_best(ROWS, flagged) == pytest.approx(share) == caught_at(best, "gate", flagged)
 
 
 def test_a_missed_lesion_is_a_failure_where_it_is_asked_for():
