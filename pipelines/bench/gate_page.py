@@ -251,10 +251,11 @@ the mean share of accepted failures among all cases (Traub et al. 2024, arXiv:24
 
 **What this says.** {bad} of the {n_test} cases of the test split fail, {bad_clean} of its {n_clean} scans as they
 are: with a network whose Dice lies so near to the limits, many failures lie just beyond them (last table but one),
-and no doubt tells .79 from .81. With so many failures the bar of catching them is out of reach of any score: one
-that ranked every failure first would catch {at_best} of them at {flagged} flagged, with the elderly {at_best_all}. In the elderly {bad_pathology} of {n_pathology} fail, {cerebellum} of them by the
-volume of the cerebellar grey matter among others; they are outside of the promise. What would move the bars is a
-better network first, then more labelled subjects than {n_calibrate}.
+and no doubt tells .79 from .81. With so many failures the bar of catching them is out of reach of any score: one that
+ranked every failure first would catch {at_best} of them at {flagged} flagged, with the elderly {at_best_all}. In the
+elderly {bad_pathology} of {n_pathology} fail, {cerebellum} of them by the volume of the cerebellar grey matter among
+others; they are outside of the promise. What would move the bars is a better network first, then more labelled subjects
+than {n_calibrate}.
 
 ## What is certified
 
