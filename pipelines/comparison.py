@@ -17,7 +17,8 @@ from triage.verdict import BundleId
 class Shadowed:
     """One case that the live model decided, and what the challenger would have.
 
-    rejected: by a reader. agreement: mean Dice of the two segmentations over the graded structures.
+    rejected: by a reader. agreement: mean Dice of the two segmentations over the graded structures. trained_on: one of
+    the two models has learnt from the case, so it shows nothing of what comes.
     """
 
     pseudonym: str
@@ -25,16 +26,22 @@ class Shadowed:
     challenger_accepts: bool
     rejected: bool
     agreement: float
+    trained_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A challenger against the live model. at: when, ISO 8601. cases: SHA-256 of the table of the frozen test set."""
+    """A challenger against the live model. at: when, ISO 8601. cases: digest of the test set, see `pipelines.frozen`.
+
+    frozen: digest of the one that stood then. decided: cases that the live model had decided, refused ones apart.
+    """
 
     live: BundleId
     challenger: BundleId
     at: str
     cases: str
+    frozen: str
+    decided: int
     differences: tuple[Difference, ...]
     shadow: tuple[Shadowed, ...]
 
@@ -49,9 +56,23 @@ class Comparison:
         return Standing.BETTER if Standing.BETTER in overall else Standing.NOT_WORSE
 
     @property
+    def objections(self) -> tuple[str, ...]:
+        """What forbids that the challenger goes live without a word: what it is or was, in words."""
+        found = []
+        if self.standing is Standing.WORSE:
+            found.append(f"is worse than the live model ({self.named(Standing.WORSE)})")
+        elif self.standing is Standing.CANNOT_TELL:
+            found.append(f"is not shown to be no worse than the live model ({self.named(Standing.CANNOT_TELL)})")
+        if self.cases != self.frozen:
+            found.append("was compared on another test set than the frozen one")
+        if self.decided and all(one.trained_on for one in self.shadow):
+            found.append(f"was tried in shadow on none of the {self.decided} cases that the live model decided")
+        return tuple(found)
+
+    @property
     def gives_leave(self) -> bool:
         """Whether the challenger may go live without a word."""
-        return self.standing in (Standing.BETTER, Standing.NOT_WORSE)
+        return not self.objections
 
     def named(self, standing: Standing) -> str:
         """Where the challenger stands so, in words; of what cannot be told, over all cases only."""
@@ -98,7 +119,10 @@ def as_markdown(comparison: Comparison) -> str:
     text = table(header, rows)
     if comparison.shadow:
         text += f"\n{_shadow(comparison.shadow)}\n"
-    return f"{text}\nOverall: **{comparison.standing}**.\n"
+    text += f"\nOverall: **{comparison.standing}**.\n"
+    if not comparison.gives_leave:
+        text += f"\nNo leave to promote: the challenger {' and '.join(comparison.objections)}.\n"
+    return text
 
 
 def _difference(kept: dict[str, Any]) -> Difference:
@@ -121,13 +145,16 @@ def _interval(one: Difference) -> str:
 
 
 def _shadow(shadow: Sequence[Shadowed]) -> str:
-    lost = [one.pseudonym for one in shadow if one.live_accepts and not one.challenger_accepts]
-    won = [one.pseudonym for one in shadow if one.challenger_accepts and not one.live_accepts]
-    wrong = [one.pseudonym for one in shadow if one.challenger_accepts and one.rejected]
+    told = [one for one in shadow if not one.trained_on]
+    lost = [one.pseudonym for one in told if one.live_accepts and not one.challenger_accepts]
+    won = [one.pseudonym for one in told if one.challenger_accepts and not one.live_accepts]
+    wrong = [one.pseudonym for one in told if one.challenger_accepts and one.rejected]
+    learnt = [one.pseudonym for one in shadow if one.trained_on]
     worst = min(shadow, key=lambda one: one.agreement)
     return "\n".join(
         [
             f"In shadow on {len(shadow)} cases that the live model decided:",
+            f"- trained on, so left out of all but the last line: {len(learnt)} {' '.join(learnt)}".rstrip(),
             f"- accepted by the live model alone: {len(lost)} {' '.join(lost)}".rstrip(),
             f"- accepted by the challenger alone: {len(won)} {' '.join(won)}".rstrip(),
             f"- accepted by the challenger, rejected by a reader: {len(wrong)} {' '.join(wrong)}".rstrip(),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipelines.comparison import Shadowed
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import SEED, dice_table
 from pipelines.folders import replace_file
+from pipelines.frozen import scan_digest
 from pipelines.labelled import Labelled, features_folder, labelled
 from pipelines.metrics import BINS, dice
 from pipelines.outcome import plain
@@ -34,11 +36,11 @@ THICK_MM = 1.5
 
 
 def examine(scan: Scan, engine: BundleEngine, gate: Gate, cache: Path, key: str) -> Examined:
-    """A scan of the frozen test set under one model. key: names the model; what it made of the scan is kept under it.
+    """A scan of the test set under one model. key: names the model; what it made of this very scan is kept under it.
 
     cache: folder for what takes long; features of the same trunk are computed once for all models.
     """
-    file = cache / "examined" / key / f"{scan.name}.json"
+    file = cache / "examined" / key / f"{scan.name}-{scan_digest(scan)[:16]}.json"
     if not file.is_file():
         (one,) = labelled([scan], engine.runner, features_folder(cache, engine.model.trunk))
         _keep(_examine(one, engine, gate, cache), file)
@@ -46,11 +48,12 @@ def examine(scan: Scan, engine: BundleEngine, gate: Gate, cache: Path, key: str)
 
 
 def shadow(
-    folder: Path, engine: Engine, gate: Gate, *, seed: int, rejected: bool
+    folder: Path, engine: Engine, gate: Gate, *, seed: int, rejected: bool, learnt: Callable[[str], bool]
 ) -> tuple[Examined, Examined, Shadowed]:
     """A decided case as the live model left it in its folder, what the challenger makes of it, and what that changes.
 
-    seed: base of the case's own. rejected: by a reader, so that to accept it is no gain.
+    seed: base of the case's own. rejected: by a reader, so that to accept it is no gain. learnt: whether one of the two
+    models has learnt from a content.
     """
     report = json.loads((folder / REPORT).read_text())
     volume, facts, verdict = read_nifti(folder / IMAGE), report["case"]["input"], report["verdict"]
@@ -76,6 +79,7 @@ def shadow(
         challenger_accepts=now.route is Route.ACCEPTED,
         rejected=rejected,
         agreement=agreement(prediction.scanner_labels, before),
+        trained_on=learnt(report["case"]["content_sha256"]),
     )
     return seen(math.nan if verdict["score"] is None else verdict["score"], route), seen(now.score, now.route), changed
 

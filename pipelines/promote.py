@@ -15,8 +15,8 @@ from typing import Protocol
 from pipelines.bundles import BUNDLES, identify, keep, kept_folder, standing_bundle, substance
 from pipelines.comparison import Comparison, read_comparison
 from pipelines.folders import PARTIAL, locked
+from pipelines.frozen import freeze_set
 from pipelines.model_card import Making, add_to_card, promotion
-from pipelines.paired import Standing
 from pipelines.settings import Settings
 from triage.errors import TriageError
 from triage.review import History
@@ -76,7 +76,10 @@ def promote(
         bundle = _keep(challenger, settings, history.lives(), section)
         if before is None:  # so that there is a way back
             history.go_live(keep(standing, settings), by=by, because="It came with the program.")
-        return _go_live(bundle, settings, history, registry, by=by, because=reason, making=making)
+        now = _go_live(bundle, settings, history, registry, by=by, because=reason, making=making)
+        if comparison is not None:  # with a reason, also another test set than before
+            freeze_set(settings, comparison.cases)
+        return now
 
 
 def rollback(
@@ -108,10 +111,8 @@ def _leave(comparison: Comparison | None, because: str | None) -> str:
         found = "was not compared with the live model"
     elif comparison.gives_leave:
         return f"{because or 'Compared with the live model'}: {comparison.standing}."
-    elif comparison.standing is Standing.WORSE:
-        found = f"is worse than the live model ({comparison.named(Standing.WORSE)})"
     else:
-        found = f"is not shown to be no worse than the live model ({comparison.named(Standing.CANNOT_TELL)})"
+        found = " and ".join(comparison.objections)
     if because:
         return f"{because} (The challenger {found}.)"
     raise TriageError(

@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 from pipelines import bundles
 from pipelines.bundles import open_history
-from pipelines.challenge import Contender, challenge, frozen_digest, recent_cases
-from pipelines.comparison import Comparison, read_comparison
+from pipelines.challenge import Contender, challenge, decided_cases, shadow_folders
+from pipelines.comparison import Comparison, as_markdown, read_comparison
 from pipelines.paired import ALL, Standing
 from pipelines.promote import comparison_file
 from pipelines.retrain_corrections import CORRECTIONS, open_ledger
@@ -85,7 +83,7 @@ def compare(
 
 def reports(n: int, **changes: Any) -> list[Report]:
     """Flagged and accepted in turns."""
-    return [tiny_report(f"case-{k}", content=f"{k:064x}", doubt=(0.2, 1.5)[k % 2], **changes) for k in range(n)]
+    return [tiny_report(f"case-{k}", content=f"{k:x}" * 64, doubt=(0.2, 1.5)[k % 2], **changes) for k in range(n)]
 
 
 def test_cases_that_changed_sides_are_named(settings: Settings, challenger: Path) -> None:
@@ -124,9 +122,11 @@ def test_the_last_cases_come_first_and_those_without_an_image_or_of_another_mode
     (settings.out / "case-2" / IMAGE).unlink()
 
     with open_history(settings) as history:
-        names = [folder.name for folder in recent_cases(history, BUNDLE, settings.out, 2)]
+        decided_by_live = decided_cases(history, BUNDLE)
+    folders = shadow_folders(decided_by_live, BUNDLE, settings.out, 2)
 
-    assert names == ["case-3", "case-1"]
+    assert decided_by_live == ["case-3", "case-2", "case-1", "case-0"]
+    assert [folder.name for folder in folders] == ["case-3", "case-1"]
 
 
 def test_before_the_first_decision_there_is_no_shadow(settings: Settings, challenger: Path) -> None:
@@ -175,12 +175,27 @@ def test_who_trained_cannot_test(settings: Settings, challenger: Path, tmp_path:
         challenge(challenger, settings, [scan], recent=0, cache=tmp_path)
 
 
-def test_the_frozen_test_set_is_known_by_its_labels(tmp_path: Path) -> None:
-    labels = tmp_path / "labels.nii.gz"
-    scan = Scan(name="a", split="test", finding="normal", t1=tmp_path, labels=labels, manual=True)
+@pytest.mark.parametrize("recent", [0, 30])
+def test_who_is_not_tried_in_shadow_though_there_were_cases_gets_no_leave(
+    settings: Settings, challenger: Path, recent: int
+) -> None:
+    decided(settings, reports(4))
 
-    def digest(value: int) -> str:
-        nib.save(nib.Nifti1Image(np.full((2, 2, 2), value, np.uint8), np.eye(4)), labels)
-        return frozen_digest([scan])
+    found, _ = compare(settings, challenger, recent=recent)
 
-    assert digest(1) != digest(2)
+    assert any("in shadow on none of the 4 cases" in objection for objection in found.objections) is (recent == 0)
+
+
+def test_a_case_that_the_challenger_was_trained_on_is_shown_and_left_out_of_the_verdict(
+    settings: Settings, tmp_path: Path
+) -> None:
+    made = reports(4)
+    decided(settings, made)
+    learnt = [f"{report.case.content_sha256[:16]}-{'c' * 16}" for report in made[1:2]]
+    challenger = a_bundle(tmp_path / "challenger", "challenger", learnt=learnt)
+
+    found, _ = compare(settings, challenger)
+
+    assert [one.pseudonym for one in found.shadow if one.trained_on] == [made[1].case.pseudonym]
+    assert {one.subjects for one in found.differences if one.group == ALL} == {3}
+    assert f"- trained on, so left out of all but the last line: 1 {made[1].case.pseudonym}\n" in as_markdown(found)

@@ -1,6 +1,7 @@
 """What a comparison is worth: its verdict fails closed, and it comes back from its file as it was."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pipelines.paired import ALL, MEASURES, Difference, Standing
 from tests.builders import BUNDLE
 from triage.verdict import BundleId
 
+FROZEN = "ab" * 32
 CHALLENGER = BundleId(name="challenger", version="2.0.0", digest="c" * 64)
 
 
@@ -21,7 +23,9 @@ def difference(measure: str, *, group: str = ALL, gain: float = 0.0, spread: flo
     )
 
 
-def comparison(*differences: Difference, shadow: tuple[Shadowed, ...] = ()) -> Comparison:
+def comparison(
+    *differences: Difference, shadow: tuple[Shadowed, ...] = (), cases: str = FROZEN, decided: int = 0
+) -> Comparison:
     """What is not given stands as it stood."""
     given = {(one.group, one.measure) for one in differences}
     rest = [difference(name) for name in MEASURES if (ALL, name) not in given]
@@ -29,7 +33,9 @@ def comparison(*differences: Difference, shadow: tuple[Shadowed, ...] = ()) -> C
         live=BUNDLE,
         challenger=CHALLENGER,
         at="2026-11-23T08:00:00+00:00",
-        cases="ab" * 32,
+        cases=cases,
+        frozen=FROZEN,
+        decided=decided,
         differences=(*differences, *rest),
         shadow=shadow,
     )
@@ -55,16 +61,38 @@ def test_worse_anywhere_is_worse_and_an_open_question_over_all_cases_leaves_it_o
 
 def test_a_measure_that_nobody_took_leaves_it_open() -> None:
     whole = comparison()
-    without = Comparison(
-        live=whole.live,
-        challenger=whole.challenger,
-        at=whole.at,
-        cases="",
-        differences=whole.differences[1:],
-        shadow=(),
-    )
+    without = replace(whole, differences=whole.differences[1:])
 
     assert without.standing is Standing.CANNOT_TELL
+
+
+def a_shadowed(*, trained_on: bool) -> Shadowed:
+    return Shadowed(
+        pseudonym="bt-1",
+        live_accepts=True,
+        challenger_accepts=True,
+        rejected=False,
+        agreement=1.0,
+        trained_on=trained_on,
+    )
+
+
+def test_on_the_frozen_test_set_and_tried_in_shadow_a_challenger_that_lost_nothing_gets_leave() -> None:
+    assert comparison(decided=1, shadow=(a_shadowed(trained_on=False), a_shadowed(trained_on=True))).gives_leave
+
+
+def test_another_test_set_than_the_frozen_one_gives_no_leave() -> None:
+    other = comparison(cases="cd" * 32)
+
+    assert other.standing is Standing.NOT_WORSE
+    assert other.objections == ("was compared on another test set than the frozen one",)
+    assert "No leave to promote: the challenger was compared on another test set" in as_markdown(other)
+
+
+@pytest.mark.parametrize("shadow", [(), (a_shadowed(trained_on=True),)])
+def test_where_cases_were_decided_none_in_shadow_or_only_known_ones_give_no_leave(shadow: tuple[Shadowed, ...]) -> None:
+    assert comparison(shadow=shadow).gives_leave
+    assert not comparison(shadow=shadow, decided=3).gives_leave
 
 
 def test_a_comparison_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -106,4 +134,4 @@ def test_the_table_names_what_changed_sides() -> None:
     assert "rejected by a reader: 1 bt-won" in text
     assert "of 0.750 or more (least: bt-won)" in text
     assert "| age: old | Dice | 40 | .500 | .400 | -.1000 (-.1010 to -.0990) | worse |" in text
-    assert text.endswith("Overall: **worse**.\n")
+    assert "Overall: **worse**.\n\nNo leave to promote: the challenger is worse than the live model (Dice, age" in text

@@ -14,6 +14,7 @@ from models.bundle import METADATA, seal, write_metadata
 from pipelines import bundles
 from pipelines.bundles import bundle_in_use, digest_of, identify, keep, kept_folder, open_history, substance
 from pipelines.comparison import Comparison, write_comparison
+from pipelines.frozen import freeze_set, frozen_set
 from pipelines.model_card import CARD, Making
 from pipelines.paired import Standing
 from pipelines.promote import Registry, agree, comparison_file
@@ -24,7 +25,7 @@ from pipelines.run_case import Tools
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from tests.builders import a_case
 from tests.fakes import FakeEngine, FakeGate, FakeWatch, tiny_volume
-from tests.pipelines.test_comparison import comparison, difference
+from tests.pipelines.test_comparison import FROZEN, comparison, difference
 from triage.case import Inventory
 from triage.errors import TriageError
 from triage.gate.operating_point import FILE
@@ -209,6 +210,24 @@ def test_the_card_of_the_live_bundle_holds_the_comparison_and_the_bundle_is_seal
     assert "| all | Dice | 40 |" in card
     assert identify(folder) == now.bundle
     assert substance(folder) == substance(challenger)
+
+
+def test_another_test_set_takes_a_reason_which_is_recorded_and_from_then_on_it_is_the_frozen_one(
+    settings: Settings, history: History, challenger: Path
+) -> None:
+    freeze_set(settings, FROZEN)
+    other = comparison(cases="cd" * 32)
+    write_comparison(other, comparison_file(settings, bundle_in_use(settings, history.live()), challenger))
+
+    with pytest.raises(TriageError, match="another test set than the frozen one"):
+        promote(challenger, settings, history, None)
+    assert frozen_set(settings) == FROZEN
+    promote(challenger, settings, history, None, because="More scans.")
+
+    assert history.lives()[-1].because == (
+        "More scans. (The challenger was compared on another test set than the frozen one.)"
+    )
+    assert frozen_set(settings) == other.cases
 
 
 def test_a_promotion_done_twice_is_done_once(settings: Settings, history: History, challenger: Path) -> None:
