@@ -21,6 +21,8 @@ FINE_BINS = 1500
 BINS = 15
 BAND_MM = 2
 BOOTSTRAPS = 2000
+FEWEST = 8
+"""Subjects drawn again tell no interval where they are fewer: two or three give little else than themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +46,12 @@ def reliability(confidence: Floats, outcome: Mask) -> Reliability:
 def expected_calibration_error(seen: Reliability) -> float:
     """Mean over voxels of |confidence - frequency| in bins of equal width. Source: Naeini et al. 2015, AAAI, eq. 2."""
     return _gap(seen.counts.reshape(BINS, -1, 3).sum(axis=1))
+
+
+def excess(seen: Reliability) -> float:
+    """Mean confidence less frequency. The calibration error is at least its size, and no more where all bins agree."""
+    n, confidence, outcome = seen.counts.sum(axis=0)
+    return float((confidence - outcome) / n) if n else float("nan")
 
 
 def adaptive_calibration_error(seen: Reliability) -> float:

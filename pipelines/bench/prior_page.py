@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.page import Results, figure, table
 from pipelines.bench.prior_plots import plot_conflict, plot_heads, plot_worth
 from pipelines.bench.prior_rows import (
@@ -15,7 +16,9 @@ from pipelines.bench.prior_rows import (
     Row,
     change,
     gain,
+    mean_change,
     of_group,
+    structure_changes,
     unseen,
     usual,
     value,
@@ -29,10 +32,14 @@ from pipelines.bench.prior_text import (
     GAINS,
     HEAD,
     HEADS,
+    ONE_BETA,
     REGISTRATION,
+    STRUCTURES,
     WORTH,
 )
+from pipelines.compare import GRADED
 from pipelines.metrics import auroc
+from triage.anatomy import structure_name
 
 
 def write(results: Results, folder: Path) -> str:
@@ -44,6 +51,10 @@ def write(results: Results, folder: Path) -> str:
     if found := results.get("worth"):
         plot_worth(found, folder / "prior-worth.png")
         parts["worth"] = WORTH + worth_table(found) + GAINS + gains_table(found)
+        n = len(unseen(found[""]["rows"]["none"]))
+        parts["structures"] = STRUCTURES.format(n=n) + structures_table(found) + "\n**Where it hurts.**\n\n"
+        parts["structures"] += where_it_hurts(found) + "\n"
+        parts["structures"] += wrapped(ONE_BETA.format(worse=calibration_losses(found)))
     if found := results.get("registered"):
         parts["registered"] = REGISTRATION + registration_table(found["rows"], maps)
     if found := results.get("conflict"):
@@ -87,6 +98,47 @@ def gains_table(worth: Results) -> str:
         gains = [gain(none, held, m) for m in MEASURES]
         rows.append([CONDITION[condition], *gains, float(found["fits"]["prior"]["beta"]), gain(none, own, "nll")])
     return table(header, rows)
+
+
+def structures_table(worth: Results) -> str:
+    """Dice of every structure under every condition without and with the prior, on scans that nothing was fitted on."""
+    header = ["structure", *CONDITION.values()]
+    rows = []
+    for key, number in GRADED.items():
+        cells = []
+        for found in worth.values():
+            none, held = (unseen(found["rows"][s]) for s in ("none", usual(found)))
+            pair = [figure(_of_structure(some, key)) for some in (none, held)]
+            cells.append(f"{', '.join(pair)}: {mean_change(structure_changes(none, held, key))}")
+        rows.append([structure_name(number), *cells])
+    return table(header, rows)
+
+
+def where_it_hurts(worth: Results) -> str:
+    """Structures whose mean Dice falls, by condition."""
+    said = []
+    for condition, found in worth.items():
+        none, held = (unseen(found["rows"][s]) for s in ("none", usual(found)))
+        changes = {n: structure_changes(none, held, key) for key, n in GRADED.items()}
+        lost = {n: some for n, some in changes.items() if np.mean(some) < 0}
+        names = [
+            f"{structure_name(n)} ({mean_change(some)}; lower in {sum(x < 0 for x in some)} of {len(some)})"
+            for n, some in lost.items()
+        ]
+        said.append(f"- {CONDITION[condition]}: {', '.join(names) if names else 'nowhere'}")
+    return "\n".join(said) + "\n"
+
+
+def calibration_losses(worth: Results) -> str:
+    """Where the prior makes ECE larger, group by group."""
+    worse = []
+    for condition, found in worth.items():
+        for group in GROUPS:
+            none, held = (of_group(found["rows"][s], group) for s in ("none", usual(found)))
+            before, after = (float(np.mean([value(row, "ece") for row in some])) for some in (none, held))
+            if after > before:
+                worse.append(f"{group}, {CONDITION[condition]} ({figure(before, 4)} to {figure(after, 4)})")
+    return "; ".join(worse) or "nowhere"
 
 
 def registration_table(scans: Sequence[Row], maps: Sequence[Row]) -> str:
@@ -151,6 +203,10 @@ def _over_draws(draws: Sequence[Results], of: Callable[[Results], float], *, sig
 
 def _mean(rows: Sequence[Row], measure: str) -> str:
     return figure(float(np.mean([value(row, measure) for row in rows])))
+
+
+def _of_structure(rows: Sequence[Row], key: str) -> float:
+    return float(np.mean([row["dice"][key] for row in rows if row["dice"][key] is not None]))
 
 
 def _loss_and_beta(row: Row) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.bench.page import Results
-from pipelines.metrics import subject_interval
+from pipelines.metrics import FEWEST, subject_interval
 
 MEASURES = ("dice", "nll", "brier", "ece")
 NAMES = {"dice": "Dice", "nll": "NLL", "brier": "Brier", "ece": "ECE"}
@@ -43,9 +43,22 @@ def value(row: Row, measure: str) -> float:
 
 def gain(without: Sequence[Row], with_prior: Sequence[Row], measure: str) -> str:
     """Mean change with its interval over subjects."""
-    changes = [value(b, measure) - value(a, measure) for a, b in zip(without, with_prior, strict=True)]
+    return mean_change([value(b, measure) - value(a, measure) for a, b in zip(without, with_prior, strict=True)])
+
+
+def structure_changes(without: Sequence[Row], with_prior: Sequence[Row], key: str) -> list[float]:
+    """Change of the Dice of one structure, in the scans whose labels have it."""
+    pairs = ((a["dice"][key], b["dice"][key]) for a, b in zip(without, with_prior, strict=True))
+    return [b - a for a, b in pairs if a is not None and b is not None]
+
+
+def mean_change(changes: Sequence[float]) -> str:
+    """With its interval over subjects, where there are enough of them."""
+    mean = f"{float(np.mean(changes)):+.4f}"
+    if len(changes) < FEWEST:
+        return mean
     low, high = subject_interval(changes, lambda some: float(np.mean(some)))
-    return f"{float(np.mean(changes)):+.4f} ({low:+.4f} to {high:+.4f})"
+    return f"{mean} ({low:+.4f} to {high:+.4f})"
 
 
 def without(found: Results, group: str, measure: str) -> float:

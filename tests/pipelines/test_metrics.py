@@ -17,6 +17,7 @@ from pipelines.metrics import (
     band,
     diagram,
     dice,
+    excess,
     expected_calibration_error,
     grown,
     jaccard,
@@ -37,6 +38,16 @@ def test_an_honest_confidence_has_no_calibration_error(rng: np.random.Generator)
 
     assert expected_calibration_error(seen) < 0.005
     assert adaptive_calibration_error(seen) < 0.005
+
+
+def test_the_excess_is_the_whole_calibration_error_where_every_probability_is_off_to_the_same_side() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.2, 0.8, 20_000)
+    outward, too_sure = reliability(p, rng.random(p.size) < p - 0.2), reliability(p, rng.random(p.size) < 0.5)
+
+    assert excess(outward) == pytest.approx(0.2, abs=0.02)
+    assert excess(outward) == pytest.approx(expected_calibration_error(outward), abs=0.001)
+    assert abs(excess(too_sure)) < 0.1 * expected_calibration_error(too_sure)
 
 
 def test_confidence_that_is_too_high_by_a_tenth_is_off_by_a_tenth(rng: np.random.Generator) -> None:

@@ -14,9 +14,11 @@ from pipelines.bench import prior_heads
 from pipelines.bench.image_affine import correlation, mni_t1
 from pipelines.bench.prior_conflict import brain_points, poses_tried
 from pipelines.bench.prior_heads import fit_head
+from pipelines.bench.prior_page import calibration_losses, where_it_hurts
 from pipelines.bench.prior_poses import known_affine, mean_distance, moved
-from pipelines.bench.prior_rows import change, gain, without
+from pipelines.bench.prior_rows import change, gain, structure_changes, without
 from pipelines.bench.prior_scenes import Scene, grade
+from pipelines.compare import GRADED
 from pipelines.fit_prior import at_beta
 from triage.anatomy import LESION, N_CLASSES
 from triage.case import Volume
@@ -93,11 +95,39 @@ def test_a_likelihood_that_is_sure_and_right_has_no_brier_score_and_no_calibrati
     assert all(dice == 1 for dice in row["dice"].values())
 
 
-def test_a_gain_is_the_mean_change_of_the_same_scans_with_an_interval_around_it():
+def test_a_gain_is_the_mean_change_of_the_same_scans_with_an_interval_where_they_are_eight_or_more():
     without = [{"dice": {"a": 0.5, "b": 0.7}}, {"dice": {"a": 0.1, "b": None}}]
     with_prior = [{"dice": {"a": 0.7, "b": 0.7}}, {"dice": {"a": 0.4, "b": None}}]
 
-    assert gain(without, with_prior, "dice") == "+0.2000 (+0.1000 to +0.3000)"
+    assert gain(without, with_prior, "dice") == "+0.2000"
+    assert gain(4 * without[:1], 4 * with_prior[:1], "dice") == "+0.1000"
+    assert gain(8 * without[:1], 8 * with_prior[:1], "dice") == "+0.1000 (+0.1000 to +0.1000)"
+
+
+def test_a_structure_changes_in_the_scans_whose_labels_have_it():
+    without, with_prior = (
+        [{"dice": {"a": dice}} for dice in column] for column in ((0.5, None, 0.7), (0.6, None, 0.6))
+    )
+
+    assert structure_changes(without, with_prior, "a") == pytest.approx([0.1, -0.1])
+
+
+def test_the_page_names_the_structures_that_the_prior_hurts_and_no_other():
+    def row(**dice):
+        return {"case": "ixi_a", "dice": dict.fromkeys(GRADED, 0.8) | dice, "ece": 0.1}
+
+    worth = {"": {"rows": {"none": [row()], "prior": [row(brainstem=0.7, deep_grey=0.9)]}}}
+
+    assert where_it_hurts(worth) == "- clean: Brainstem and ventral DC (-0.1000; lower in 1 of 1)\n"
+
+
+def test_the_page_names_where_the_prior_makes_calibration_worse():
+    def rows(oasis, ixi):
+        return [{"case": case, "ece": ece} for case, ece in (("malf_1006", oasis), ("malf_1000", 0.1), ("ixi_a", ixi))]
+
+    worth = {"noise 4": {"rows": {"none": rows(0.01, 0.05), "prior": rows(0.02, 0.04)}}}
+
+    assert calibration_losses(worth) == "OASIS, test, noise, SD 18 % of bright tissue (.0100 to .0200)"
 
 
 def test_the_template_correlates_with_itself_and_less_when_it_lies_elsewhere():
