@@ -53,7 +53,7 @@ def mean_waits(an_hour: Sequence[float], team: Team) -> tuple[float, ...]:
 
     W_k = C / (c mu) / ((1 - s_{k-1}) (1 - s_k)), s_k the utilisation by classes 1 to k; infinite from s_k = 1 on.
     One class is first come, first served. Source: Cobham 1954, Operations Research 2, 70-76, for one and for c servers;
-    Kella and Yechiali 1985, Naval Research Logistics Quarterly 32, 23-34.
+    Kella and Yechiali 1985, Stochastic Models 1, 257-262.
 
     It holds for classes cut out of a continuous order as well, such as thirds by doubt: there the wait at utilisation s
     by what goes before is C / (c mu) / (1 - s)^2, whose mean between s_{k-1} and s_k is W_k.

@@ -2,14 +2,16 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pipelines.bench.__main__ import BENCHES
-from pipelines.bench.cost import against
+from pipelines.bench.cost import against, in_time
 from pipelines.bench.page import Bench, Inputs, Results, figure, plot, produce, table
 
+PAGES = Path(__file__).parents[3] / "docs" / "benchmarks"
 INPUTS = Inputs(data=Path("nowhere"), cache=Path("nowhere"))
 
 
@@ -54,6 +56,11 @@ def test_a_budget_that_is_not_met_says_so() -> None:
     assert against(15.1, 15, "s") == "15 s: **not met**"
 
 
+def test_a_budget_of_time_is_not_judged_while_the_machine_is_busy() -> None:
+    assert in_time(15.1, 15, busy=True) == "15 s"
+    assert in_time(15.1, 15, busy=False) == "15 s: **not met**"
+
+
 def test_a_plot_is_a_png_that_repeats_to_the_byte(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         with plot(tmp_path / name) as axes:
@@ -67,3 +74,19 @@ def test_every_page_has_a_name_of_its_own() -> None:
     names = [bench.name for bench in BENCHES]
 
     assert len(set(names)) == len(names)
+
+
+def test_every_page_is_one_of_the_benches_and_every_bench_has_its_page_and_figures() -> None:
+    names = {bench.name for bench in BENCHES}
+
+    assert {path.stem for path in PAGES.glob("*.md")} == names
+    assert {path.stem for path in PAGES.glob("*.json")} == names
+
+
+@pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.name)
+def test_a_committed_page_is_what_its_figures_say(bench: Bench, tmp_path: Path) -> None:
+    shutil.copy(PAGES / f"{bench.name}.json", tmp_path)
+
+    again = produce(bench, None, tmp_path).read_text()
+
+    assert again == (PAGES / f"{bench.name}.md").read_text()
