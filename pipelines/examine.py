@@ -40,11 +40,16 @@ def examine(scan: Scan, engine: BundleEngine, gate: Gate, cache: Path, key: str)
 
     cache: folder for what takes long; features of the same trunk are computed once for all models.
     """
-    file = cache / "examined" / key / f"{scan.name}-{scan_digest(scan)[:16]}.json"
+    file = kept_file(scan, cache, key)
     if not file.is_file():
         (one,) = labelled([scan], engine.runner, features_folder(cache, engine.model.trunk))
         _keep(_examine(one, engine, gate, cache), file)
     return _from_json(json.loads(file.read_text()))
+
+
+def kept_file(scan: Scan, cache: Path, key: str) -> Path:
+    """Where it is kept what a model made of a scan; another image and other labels make another file."""
+    return cache / "examined" / key / f"{scan.name}-{scan_digest(scan)[:16]}.json"
 
 
 def shadow(
