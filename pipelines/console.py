@@ -14,13 +14,14 @@ from pipelines.outcome import RunResult, plain
 from triage import NOT_FOR_CLINICAL_USE
 from triage.report.text import visible
 from triage.review import AuditState, LiveRecord, OpenItem
-from triage.review.records import DecidedCase
+from triage.review.records import DecidedCase, LastDecision
 from triage.verdict import BundleId, Route
 
 if TYPE_CHECKING:
     from pipelines.promote import NowLive
     from pipelines.replay import Replay
 
+NOT_PROMOTED_YET = "No model was promoted until then."
 NEVER_PROMOTED = "No model was promoted: runs decide with the one that came with the program."
 ROUTES = {
     Route.ACCEPTED: ("accepted", "their measurements are in the report"),
@@ -80,14 +81,15 @@ def show_audit(state: AuditState, *, as_json: bool) -> None:
     console.print(f"The audit trail is whole: {state.rows} rows, head {state.head}{noted}.", soft_wrap=True)
 
 
-def show_live_at(moment: datetime, live: LiveRecord | None, *, as_json: bool) -> None:
-    """Which model was live at a moment."""
+def show_live_at(moment: datetime, live: LiveRecord | None, last: LastDecision | None, *, as_json: bool) -> None:
+    """Which model was live at a moment, and which one decided last: another than the live one when a run named it."""
     if as_json:
-        print_json(
-            {"schema": "brain-triage/live-at/1", "at": moment.isoformat(), "live": _life(live) if live else None}
-        )
+        decided = {"bundle": asdict(last.bundle), "at": last.at.isoformat()} if last else None
+        found = {"at": moment.isoformat(), "live": _life(live) if live else None, "last_decision": decided}
+        print_json({"schema": "brain-triage/live-at/1", **found})
         return
-    said = f"{_bundle(live.bundle)}, since {live.since:%Y-%m-%d %H:%M}: {live.because}" if live else NEVER_PROMOTED
+    said = f"{_bundle(live.bundle)}, since {live.since:%Y-%m-%d %H:%M}: {live.because}" if live else NOT_PROMOTED_YET
+    said += f" The last case was decided {last.at:%Y-%m-%d %H:%M} by {_bundle(last.bundle)}." if last else ""
     Console(highlight=False).print(f"{moment:%Y-%m-%d %H:%M} UTC: {said}", markup=False, soft_wrap=True)
 
 

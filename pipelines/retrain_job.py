@@ -6,6 +6,7 @@ on in the same folder, and another one never finds a stage that is not its own.
 
 import hashlib
 import json
+import math
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from pipelines.examples import Shape
 from pipelines.folders import replace_file
 from pipelines.retrain_corrections import Corrected, Corrections
 from triage.anatomy import N_CLASSES
+from triage.errors import TriageError
 from triage.ledger import Ledger
 
 STAGES = "stages"
@@ -43,6 +45,12 @@ class Options:
     shape: Shape = (160, 192, 160)
     maps: int = 6
     images: int = 4
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise TriageError(f"A correction cannot count as {self.weight} images.", do="Give a --weight above 0.")
+        if any(side < 32 or side % 32 for side in self.shape):
+            raise TriageError(f"The field of view {self.shape} is not understood.", do="Give multiples of 32.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +110,11 @@ class Job:
     def runner(self) -> Runner:
         """Of that trunk."""
         return make_runner(self.net.trunk)[1]
+
+    @cached_property
+    def live_runner(self) -> Runner:
+        """Of the live trunk."""
+        return make_runner(self.live_net.trunk)[1] if self.options.full else self.runner
 
 
 def run_stage(job: Job, name: str, work: Callable[[Job], Metrics]) -> None:

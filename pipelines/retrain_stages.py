@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +51,7 @@ def move_head(job: Job) -> Metrics:
     live = job.net.linear_head
     if job.options.full:
         files.write_tensors(job.folder / HEAD, {"head": live})
-        return _graded(job, {"after": live})
+        return _graded(job, live)
     scans = [(one.key in job.learnt, _cells(job, one)) for one in job.corrections.train]
     weight = job.options.weight
     held = [
@@ -63,7 +62,7 @@ def move_head(job: Job) -> Metrics:
     new = [weighted(scan.judged, weight) for learnt, scan in scans if not learnt]
     head = correct_head(live, held, new)
     files.write_tensors(job.folder / HEAD, {"head": head})
-    return _graded(job, {"before": live, "after": head})
+    return _graded(job, head)
 
 
 def spread(job: Job) -> Metrics:
@@ -172,12 +171,21 @@ def _cells(job: Job, one: Corrected) -> CorrectedCells:
     return corrected_cells(one, job.net, job.runner, job.state, job.options.seed)
 
 
-def _graded(job: Job, heads: Mapping[str, Tensor]) -> Metrics:
-    """Mean Dice of each head with the reviewers' labels; of each case into DICE. Tune cases taught nothing."""
+def _live_cells(job: Job, one: Corrected) -> CorrectedCells:
+    """As the live trunk sees it; the same as the others when the trunk stays."""
+    return corrected_cells(one, job.live_net, job.live_runner, job.state, job.options.seed)
+
+
+def _graded(job: Job, head: Tensor) -> Metrics:
+    """Mean Dice with the reviewers' labels of the live model and the new one; of each case into DICE.
+
+    Tune cases taught nothing.
+    """
     rows, means = [], {}
     for split, corrected in (("train", job.corrections.train), ("tune", job.corrections.tune)):
-        for when, head in heads.items():
-            found = [overlap(head, _cells(job, one)) for one in corrected]
+        before = [overlap(job.live_net.linear_head, _live_cells(job, one)) for one in corrected]
+        after = [overlap(head, _cells(job, one)) for one in corrected]
+        for when, found in (("before", before), ("after", after)):
             rows += [
                 {"case": one.pseudonym, "split": split, "when": when, "dice": dice}
                 for one, dice in zip(corrected, found, strict=True)
@@ -185,6 +193,5 @@ def _graded(job: Job, heads: Mapping[str, Tensor]) -> Metrics:
             if found:
                 means[f"dice.{split}.{when}"] = float(np.mean([np.mean(list(dice.values())) for dice in found]))
     (job.folder / DICE).write_text(json.dumps(rows, indent=1) + "\n")
-    if "before" in heads:
-        draw_dice(rows, job.folder / PLOT)
+    draw_dice(rows, job.folder / PLOT)
     return means

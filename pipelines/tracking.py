@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.outcome import Outcome, RunResult
 from pipelines.settings import Settings
-from pipelines.training_folder import METRICS, RUN, SAMPLES, WEIGHTS, picture_name, read_metrics, read_run
+from pipelines.training_folder import CHECKPOINT, METRICS, RUN, SAMPLES, WEIGHTS, picture_name, read_metrics, read_run
 from triage import __version__
 from triage.verdict import BundleId
 
@@ -190,8 +190,9 @@ def import_training(folder: Path, store: Store) -> str:
     for row in new:
         client.log_artifact(run_id, str(folder / SAMPLES / picture_name(row)), SAMPLES)
     if new:
-        for name in (RUN, METRICS, WEIGHTS):
-            client.log_artifact(run_id, str(folder / name))
+        for name in (RUN, METRICS, WEIGHTS, CHECKPOINT):  # the last of each: laid into a folder, the training goes on
+            if (folder / name).is_file():
+                client.log_artifact(run_id, str(folder / name))
         reported = int(rows[-1]["iteration"])
         client.set_tag(run_id, REPORTED, reported)
     if reported >= record["parameters"]["iterations"]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from models.synthesis import LesionShape
 
 RUN, METRICS, SAMPLES, WEIGHTS = "run.json", "metrics.jsonl", "samples", "network.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
 COLOURS = np.array([(0, 0, 0), *(s.rgb for s in STRUCTURES)], np.uint8)
 
 

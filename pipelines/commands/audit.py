@@ -40,13 +40,14 @@ def audit_live(
     config: Config = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say which model was live at a moment."""
+    """Say which model was live at a moment, and which one decided last before it."""
     from pipelines.console import show_live_at
     from triage.review import History
 
     moment = at.replace(tzinfo=UTC)
     with closing(review_queue(out, state, config)) as review:
-        show_live_at(moment, History(review.engine).live_at(moment), as_json=as_json)
+        history = History(review.engine)
+        show_live_at(moment, history.live_at(moment), history.last_decision(moment), as_json=as_json)
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.commands.options import AsJson, Config, Out, State, reviewed, warn
+from triage.errors import TriageError
 
 if TYPE_CHECKING:
     from pipelines.train import Watch
@@ -27,15 +28,18 @@ def evaluate(
     from pipelines.engine import load_engine
     from pipelines.evaluate import as_text
     from pipelines.evaluate import evaluate as evaluate_scans
+    from pipelines.kept import finite
     from pipelines.labelled import damaged, features_folder, labelled
     from pipelines.posterior_table import BASELINE, as_table, compare_posteriors, read_posteriors
     from pipelines.scans import read_scans
     from pipelines.settings import SHIPPED_BUNDLE
 
     rows: Any
+    scans = read_scans(cases, splits.split(","))
+    if not any(scan.labels for scan in scans):
+        raise TriageError(f"{cases} holds no labelled scan of the split {splits}.", do="Name other --splits.")
     engine = load_engine(bundle or SHIPPED_BUNDLE)
     features = features_folder(cache, engine.model.trunk)
-    scans = read_scans(cases, splits.split(","))
     if posteriors is None:
         rows = list(evaluate_scans(scans, engine, features))
         typer.echo(as_text(rows))
@@ -48,7 +52,7 @@ def evaluate(
         rows = compare_posteriors(fitted, engine, clean, worse, cache, ensemble=ensemble)
         typer.echo(as_table(rows))
     if out is not None:
-        out.write_text(json.dumps(rows, indent=1))
+        out.write_text(json.dumps(finite(rows), indent=1, allow_nan=False))
     return 0
 
 
@@ -95,10 +99,14 @@ def retrain(
     label_maps: Annotated[Path | None, typer.Option(help="To synthesise from.  [default: what came along]")] = None,
     lesion_masks: Annotated[Path | None, typer.Option(help="Folder of lesion masks in MNI space.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Fine-tune the whole network first.")] = False,
-    iterations: Annotated[int, typer.Option(help="Of the fine-tuning.")] = 2000,
-    shape: Annotated[tuple[int, int, int], typer.Option(help="Its field of view, mm.")] = (160, 192, 160),
+    iterations: Annotated[int, typer.Option(min=1, help="Of the fine-tuning.")] = 2000,
+    shape: Annotated[tuple[int, int, int], typer.Option(help="Its field of view, mm; multiples of 32.")] = (
+        160,
+        192,
+        160,
+    ),
     weight: Annotated[float, typer.Option(help="Synthetic images that a correction counts as.")] = 4.0,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Keep it out of MLflow.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -122,12 +130,12 @@ def retrain(
 
 
 def next_(
-    n: Annotated[int, typer.Option("--n", help="How many.")] = 10,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many.")] = 10,
     *,
     out: Out = None,
     state: State = None,
     config: Config = None,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: AsJson = False,
 ) -> int:
     """Propose which cases to label next: those that the model could learn most from."""

@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -189,6 +189,20 @@ def test_which_model_was_live_on_a_date_is_the_one_promoted_before_it(
     assert [live and live["bundle"]["version"] for live in said] == [None, BUNDLE.version, "2.0.0"]
     assert command("audit", "live", "--at", "2026-02-28") == 0
     assert "No model was promoted" in capsys.readouterr().out
+
+
+def test_before_any_promotion_the_model_of_a_date_is_the_one_that_decided(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("run", "inbox", "--quiet")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+
+    command("audit", "live", "--at", tomorrow, "--json")
+    found = json.loads(capsys.readouterr().out)
+    command("audit", "live", "--at", tomorrow)
+
+    assert (found["live"], found["last_decision"]["bundle"]) == (None, asdict(BUNDLE))
+    assert f"by {BUNDLE.name} {BUNDLE.version}" in capsys.readouterr().out
 
 
 def test_every_case_that_a_bundle_decided_is_listed(command: Command, capsys: pytest.CaptureFixture[str]) -> None:

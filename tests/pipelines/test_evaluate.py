@@ -1,11 +1,13 @@
 """Measuring a bundle: the label tables, the Dice and provisional limits."""
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipelines.cli import main
 from pipelines.evaluate import NEUROMORPHOMETRICS, dice_table, read_scans
 from pipelines.set_limits import SPREADS, provisional_limits
 from triage.anatomy import LESION, N_CLASSES
@@ -86,3 +88,26 @@ def test_a_provisional_limit_lies_some_ranges_above_the_worst_good_scan() -> Non
     limits = provisional_limits({"worst_patch": [0.2, 0.5, 0.3]})
 
     assert limits["worst_patch"] == {"typical": 0.5, "limit": pytest.approx(0.5 + SPREADS * 0.3)}
+
+
+TABLE = "case,split,finding,t1,label,label2,label_kind\na,tune,normal,a.nii,{label},,manual\n"
+
+
+def test_a_table_without_a_labelled_scan_is_an_error_that_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cases.csv").write_text(TABLE.format(label=""))
+
+    assert main(["evaluate", "--cases", str(tmp_path / "cases.csv"), "--posteriors", str(tmp_path)]) == 1
+    assert "no labelled scan of the split tune" in capsys.readouterr().err
+
+
+def test_what_is_no_number_is_null_in_the_file_of_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"case": name, "dice": {"brainstem": dice}} for name, dice in (("a", 0.5), ("b", math.nan))]
+    monkeypatch.setattr("pipelines.evaluate.evaluate", lambda *_: rows)
+    (tmp_path / "cases.csv").write_text(TABLE.format(label="a.nii"))
+    out = tmp_path / "figures.json"
+
+    assert main(["evaluate", "--cases", str(tmp_path / "cases.csv"), "--out", str(out)]) == 0
+    found = json.loads(out.read_text(), parse_constant=pytest.fail)
+    assert found == [{"case": "a", "dice": {"brainstem": 0.5}}, {"case": "b", "dice": {"brainstem": None}}]

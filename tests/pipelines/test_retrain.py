@@ -14,7 +14,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from models.bundle import METADATA, POSTERIOR, load_bundle, read_network, seal, write_metadata, write_tensors
+from models.bundle import METADATA, NETWORK, POSTERIOR, load_bundle, read_network, seal, write_metadata, write_tensors
 from models.cells import Cells, write_cells
 from models.parallel import one_thread_an_operation
 from pipelines import retrain_replay
@@ -25,6 +25,8 @@ from pipelines.retrain import plan_job, retrain
 from pipelines.retrain_cells import corrected_cells, near
 from pipelines.retrain_corrections import load_corrected, open_ledger, read_corrections
 from pipelines.retrain_job import STAGES, Job, Options, read_stages
+from pipelines.retrain_plot import PLOT
+from pipelines.retrain_stages import move_head
 from pipelines.run import find_cases
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from pipelines.tracking import training_store
@@ -197,6 +199,36 @@ def test_it_comes_closer_to_what_reviewers_drew_also_where_it_only_looked(done: 
     assert white("train", "after") > white("train", "before")
     assert white("tune", "after") > white("tune", "before")
     assert {row["case"] for row in rows if row["split"] == "tune"} == {"bt-03"}
+
+
+def test_a_fine_tuned_network_is_compared_with_the_live_one_as_each_sees_the_scans(
+    done: tuple[Settings, Job, Path], tmp_path: Path
+) -> None:
+    """The same weights twice, so nothing may differ."""
+    _, job, _ = done
+    tuned = replace(job, options=replace(job.options, full=1), state=tmp_path)
+    tuned.__dict__.update(runner=features_of, live_runner=features_of)
+    (tuned.folder / NETWORK).parent.mkdir(parents=True)
+    shutil.copyfile(tuned.live / NETWORK, tuned.folder / NETWORK)
+    before = read_stages(job.folder)["head"]["metrics"]
+
+    found = move_head(tuned)
+
+    for split in ("train", "tune"):
+        assert found[f"dice.{split}.after"] == found[f"dice.{split}.before"] == before[f"dice.{split}.before"]
+    assert (tuned.folder / PLOT).is_file()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"weight": 0.0}, "above 0"), ({"weight": -1.0}, "above 0"), ({"weight": math.nan}, "above 0")]
+    + [({"shape": shape}, "multiples of 32") for shape in ((160, 192, 150), (0, 32, 32), (-32, 32, 32))],
+)
+def test_options_that_nothing_could_be_learnt_with_are_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(TriageError) as caught:
+        Options(**wrong)
+
+    assert words in caught.value.do
 
 
 def test_the_bundle_knows_where_it_comes_from_and_accepts_nothing_before_it_is_calibrated(

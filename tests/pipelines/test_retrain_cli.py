@@ -51,6 +51,20 @@ def test_what_was_made_is_told_in_words() -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["retrain", "--to", "new", "--full", "--iterations", "0"],
+        ["retrain", "--to", "new", "--seed", "-1"],
+        ["next", "--n", "0"],
+        ["next", "--n", "-3"],
+    ],
+)
+def test_numbers_that_mean_nothing_are_not_understood(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 1
+    assert "Invalid value" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [(["next"], "No case in"), (["retrain", "--to", "new"], "There is no review queue")],
 )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.training import CHECKPOINT
 from pipelines import training_folder
 from pipelines.outcome import Outcome, RunResult
 from pipelines.settings import Settings, Tracking
@@ -270,7 +271,8 @@ def training(tmp_path: Path) -> Path:
     """The folder of a training of four iterations that has made its first report."""
     about = {"label_maps": {"subjects": ["one"], "sha256": "ab" * 32}}
     training_folder.open_folder(tmp_path, {"iterations": 4, "seed": 3}, about)
-    (tmp_path / training_folder.WEIGHTS).write_bytes(b"weights")
+    for name in (training_folder.WEIGHTS, training_folder.CHECKPOINT):
+        (tmp_path / name).write_bytes(b"tensors")
     add_report(tmp_path, REPORTS[0])
     return tmp_path
 
@@ -308,6 +310,7 @@ def test_a_training_in_mlflow_has_parameters_data_by_digest_pages_and_weights(st
     assert run.data.params == {"iterations": "4", "seed": "3"}
     assert (data.dataset.name, data.dataset.digest) == ("label_maps", ("ab" * 32)[:36])
     assert {"run.json", "metrics.jsonl", "network.safetensors", "samples/0000002.png"} <= names
+    assert CHECKPOINT in names
     assert str(training) not in json.dumps([run.data.tags, run.data.params, data.dataset.source])
 
 

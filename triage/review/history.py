@@ -1,5 +1,6 @@
 """Which bundle was live when, and what each bundle decided: the history that MLflow does not keep."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -8,9 +9,9 @@ from sqlalchemy import Engine, or_, select
 from triage.errors import TriageError
 from triage.review import audit
 from triage.review.database import now, transaction
-from triage.review.records import DecidedCase, LiveRecord
+from triage.review.records import DecidedCase, LastDecision, LiveRecord
 from triage.review.rows import decision_record, live_record
-from triage.review.tables import Decision, Live
+from triage.review.tables import AuditRow, Decision, Live
 from triage.verdict import BundleId
 
 SHORTEST_DIGEST = 8
@@ -66,6 +67,20 @@ class History:
         """Every bundle that was ever live, oldest first; `rollback` goes to the last but one."""
         with transaction(self._engine, reads_only=True) as session:
             return tuple(live_record(row) for row in session.scalars(select(Live).order_by(Live.id)))
+
+    def last_decision(self, moment: datetime) -> LastDecision | None:
+        """The last decision up to a moment, whether or not its bundle had been promoted; None before the first.
+
+        From the audit trail: a decision that was taken again later is there as it was.
+        """
+        rows = select(AuditRow.content).where(AuditRow.content.contains('"event":"decided'))
+        with transaction(self._engine, reads_only=True) as session:
+            for content in session.scalars(rows.order_by(AuditRow.sequence.desc()).execution_options(yield_per=1000)):
+                said = json.loads(content)
+                if (at := datetime.fromisoformat(said["at"])) <= moment:
+                    name, version, digest = said["bundle"]
+                    return LastDecision(bundle=BundleId(name=name, version=version, digest=digest), at=at)
+        return None
 
     def decided_by(self, bundle: str) -> tuple[DecidedCase, ...]:
         """Every case decided by a bundle, in order of time; by the digest or at least 8 of its first characters.

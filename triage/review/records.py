@@ -181,6 +181,14 @@ class DecidedCase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastDecision:
+    """Which bundle decided last before a moment, and when."""
+
+    bundle: BundleId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRecord:
     """A bundle and when it was live. until: None while it is. mlflow_version: in the model registry, if it came so."""
 

@@ -52,6 +52,22 @@ def test_every_case_decided_by_a_bundle_is_found_also_when_another_decided_later
     assert [case.pseudonym for case in history.decided_by(OTHER.digest[:8])] == ["case-1"]
 
 
+def test_what_decided_last_before_a_moment_is_known_also_when_the_case_was_decided_again(room: Room) -> None:
+    began = room.clock.now
+    room.queue.settle(tiny_report("case-1"))
+    room.clock.move(days=1)
+    room.queue.settle(tiny_report("case-1", bundle=OTHER))
+    room.clock.move(days=1)
+    room.queue.settle(tiny_report("case-1", doubt=2.0))
+    history = History(room.engine)
+    moments = [began + timedelta(days=days) for days in (-1, 0, 0.5, 1, 2)]
+
+    found = [history.last_decision(moment) for moment in moments]
+
+    assert [one and one.bundle for one in found] == [None, BUNDLE, BUNDLE, OTHER, BUNDLE]
+    assert [one and one.at for one in found] == [None, moments[1], moments[1], moments[3], moments[4]]
+
+
 @pytest.mark.parametrize("digest", ["", "f" * 7, "0" * 64, "%" * 8])
 def test_a_digest_that_names_no_one_bundle_is_an_error_that_says_so(room: Room, digest: str) -> None:
     room.queue.settle(tiny_report("case-1", bundle=OTHER))
