@@ -219,7 +219,7 @@ def test_a_page_that_nobody_touches_lets_its_case_go_and_holds_it_again_when_som
         with page.expect_response("**/renew"):
             page.keyboard.press("Shift")
         page.clock.run_for("01:00:00")
-        page.wait_for_function("document.querySelector('#lease:not(.alarm) time').textContent.endsWith(' UTC')")
+        page.wait_for_function("() => document.querySelector('#lease:not(.alarm) time').textContent.endsWith(' UTC')")
 
     assert (untouched, len(renewals)) == (3, 3 + 1 + 3)
 
