@@ -12,7 +12,8 @@ from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.no_brains import never_accepted
 from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.bench.stress_rows import SCANS, Probe, Row, as_t1, judged, open_probe, refuses, scans_of, scored
-from pipelines.degrade import DEGRADATIONS, LEVELS, SAME_AT_EVERY_LEVEL
+from pipelines.certificate import read_habits
+from pipelines.degrade import DEGRADATIONS, LEVELS
 from pipelines.scans import Scan
 from pipelines.settings import SHIPPED_BUNDLE
 from pipelines.stress import CLEAN, steps
@@ -54,18 +55,18 @@ def write(results: Results, folder: Path) -> str:
     rungs = [judged(row, point) for row in results["rows"]]
     others = [judged(row, point) for row in results["scored"]]
     nothing = [judged(row, point) for row in results["nothing"]]
+    habits = read_habits(SHIPPED_BUNDLE)
     draw(rungs, folder / PLOT, TRUE)
     page = stress_text.PAGE.format(
         bundle=results["bundle"],
         promise=point.promise + refuses(point),
-        levels=", ".join(map(str, sorted({level for kind, level in STEPS if kind not in SAME_AT_EVERY_LEVEL}))),
         scans=" and ".join(SCANS),
         doubts=doubt_table(rungs),
         dices=dice_table(rungs),
         rises=stress_text.rises(rungs),
         usual=_usual(results, point),
         others=stress_text.by_level(others),
-        error=stress_text.error(rungs),
+        error=stress_text.error(rungs, {scan: habits[labels] for scan, labels in SCANS.items() if labels in habits}),
         lost=stress_text.LOST,
         parts=stress_text.parts(rungs, point),
         falling=stress_text.falling(rungs),

@@ -18,6 +18,7 @@ from pipelines.calibrate import items as scored_items
 from pipelines.compare import segmenter_digest
 from pipelines.degrade import OTHER_GRID
 from pipelines.engine import BundleEngine, load_engine
+from pipelines.judged import source_of
 from pipelines.labelled import features_folder, kept_copy
 from pipelines.scans import Scan, read_classes, read_nifti, read_scans
 from pipelines.scored import Scored, Scorer, model_digest
@@ -36,8 +37,8 @@ from triage.verdict import Prediction, Route
 Row = dict[str, Any]
 """rung: a `Rung`. suggestions: by signal. misfit: share of the brain. shortcomings: of the input."""
 
-SCANS = ("malf_1006", "ixi_IXI127-HH-1451")
-"""Of the test split: stripped, 1 mm, manual labels; whole head, 2 mm, automatic labels."""
+SCANS = {"malf_1006": "manual labels at 1mm", "ixi_IXI127-HH-1451": "automatic labels at 2mm"}
+"""Of the test split, with the source of their labels: stripped; whole head."""
 NO_KEY = bytes(32)
 
 
@@ -99,6 +100,8 @@ def open_probe(inputs: Inputs) -> Probe:
 def scans_of(inputs: Inputs) -> list[tuple[Scan, Subject]]:
     """The scans with their labels as the reference."""
     found = {scan.name: scan for scan in read_scans(inputs.cases, ["test"])}
+    if any(source_of(found[name]) != labels for name, labels in SCANS.items()):
+        raise ValueError("a scan of the ladder has labels of another source than SCANS says")
     return [(found[name], _subject(found[name])) for name in SCANS]
 
 

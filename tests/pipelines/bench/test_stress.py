@@ -11,8 +11,8 @@ import pytest
 
 from pipelines.bench import stress_text
 from pipelines.bench.stress_rows import Row, _scored_row, judged
-from pipelines.bench.stress_text import LOST, failed, outran
-from pipelines.failure import DICE, VOLUME
+from pipelines.bench.stress_text import LOST, by_certificate, by_itself
+from pipelines.failure import DICE, PLAIN, VOLUME, Habit, Measured, failures
 from pipelines.kept import finite
 from pipelines.mixture import Damage
 from pipelines.scans import Scan
@@ -96,7 +96,7 @@ def test_a_refused_image_stays_refused_whatever_the_operating_point() -> None:
     ],
 )
 def test_a_step_fails_by_the_dice_of_a_structure(undamaged: float, damaged: float, fails: bool) -> None:
-    assert bool(failed(a_rung("noise", 1, dice=damaged), a_rung(dice=undamaged))) is fails
+    assert bool(by_itself(a_rung("noise", 1, dice=damaged), a_rung(dice=undamaged))) is fails
 
 
 @pytest.mark.parametrize(("ratio", "fails"), [(1.2 * (1 + VOLUME) - 0.01, False), (1.2 * (1 - VOLUME) - 0.01, True)])
@@ -104,33 +104,55 @@ def test_a_step_fails_by_a_volume_against_that_of_the_scan_as_it_is(ratio: float
     clean = a_rung()
     clean = replace(clean, volume_ratio=dict.fromkeys(clean.dice, 1.2))
 
-    assert bool(failed(replace(clean, volume_ratio=dict.fromkeys(clean.dice, ratio)), clean)) is fails
+    assert bool(by_itself(replace(clean, volume_ratio=dict.fromkeys(clean.dice, ratio)), clean)) is fails
 
 
-def test_only_an_accepted_failure_has_outrun_the_gate_and_it_is_listed() -> None:
-    clean = a_rung()
-    accepted = a_rung("noise", 1, dice=0.5)
-    rungs = [clean, accepted, a_rung("noise", 3, dice=0.5, score=2.0), a_rung("motion", 1, dice=0.85)]
+def test_by_the_certificate_a_step_fails_beyond_the_habits_of_its_labels_and_without_any_by_the_plain_limits() -> None:
+    rung = a_rung("noise", 1, dice=0.75)
+    lenient = {"one": dict.fromkeys(rung.dice, Habit(dice=0.7, ratio=1.0, off=VOLUME))}
 
-    (only,) = outran(rungs)
+    assert not by_certificate(lenient, rung, a_rung())
+    assert by_certificate({}, rung, a_rung()) == failures(
+        Measured(dice=rung.dice, volume_ratio=rung.volume_ratio), PLAIN
+    )
+    assert by_certificate({}, rung, a_rung())
 
-    assert only[0] is accepted
-    text = stress_text.error(rungs)
-    assert "Of 3 damaged scans 2 fail and 0 could not be segmented; of those that fail 1 were flagged" in text
-    assert "| one | noise | 1 | .200 | .500 |" in text
+
+def test_accepted_failures_are_counted_by_both_rules_and_listed_with_what_each_says() -> None:
+    """These labels are used to less than 0.8, so that only the scan beside itself undamaged has failed by 0.77."""
+    rungs = [
+        a_rung(),
+        a_rung("noise", 1, dice=0.77),
+        a_rung("noise", 3, dice=0.5, score=2.0),
+        a_rung("motion", 1, dice=0.85),
+        a_rung("motion", 3, dice=0.5),
+    ]
+    habits = {"one": dict.fromkeys(rungs[0].dice, Habit(dice=0.75, ratio=1.0, off=VOLUME))}
+
+    text = stress_text.error(rungs, habits)
+
+    assert "| the certificate | 2 | 1 | 1 (33%) |" in text
+    assert "| itself undamaged | 3 | 1 | 2 (67%) |" in text
+    assert "| one | noise | 1 | .200 | .770 | - | cortical grey: Dice 0.77, under 0.80" in text
+    assert "| one | motion | 3 | .200 | .500 | cortical grey: Dice 0.50, under 0.75" in text
+    assert "| one | motion | 1 |" not in text
 
 
 def test_when_every_failure_was_flagged_the_page_says_so() -> None:
-    assert "error never outran the gate" in stress_text.error([a_rung(), a_rung("noise", 1, dice=0.5, score=2.0)])
+    assert "Error never outran the gate" in stress_text.error([a_rung(), a_rung("noise", 1, dice=0.5, score=2.0)], {})
 
 
-def test_kinds_whose_doubt_falls_are_named() -> None:
-    rungs: list[Rung] = [*a_ladder(0.2, 2.0, 0.5), *a_ladder(0.2, 0.5, kind="motion")[1:]]
+def test_kinds_whose_doubt_falls_are_named_with_how_often_error_falls_too() -> None:
+    ladder = a_ladder(0.2, 2.0, 1.5, 0.5)
+    ladder[2] = replace(ladder[2], dice=dict.fromkeys(ladder[2].dice, 0.95))
+    rungs: list[Rung] = [*ladder, *a_ladder(0.2, 0.5, kind="motion")[1:]]
 
     text = stress_text.rises(rungs)
 
     assert "1 of 2 graded kinds (not for noise)" in text
     assert "stays at every worse level for 1 (not for noise)" in text
+    assert "Of 4 steps to the next level doubt falls at 2: at 1 of these Dice rises" in text
+    assert "at 1 the flag is lost" in text
 
 
 def test_other_subjects_are_counted_by_level_whatever_the_kind_and_lesions_are_no_damage() -> None:
