@@ -201,7 +201,8 @@ def wilson(k: int, n: int, z: float = 1.959964) -> tuple[float, float]:
         return 0.0, 1.0
     share, shrunk = k / n, 1 + z * z / n
     middle, half = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    return (middle - half) / shrunk, (middle + half) / shrunk
+    # At k = 0 and k = n the ends are 0 and 1, which rounding may miss.
+    return (middle - half) / shrunk if k else 0.0, (middle + half) / shrunk if k < n else 1.0
 
 
 def draw_patterns(rows: Sequence[Row], path: Path) -> None:

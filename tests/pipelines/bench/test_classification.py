@@ -120,6 +120,10 @@ def test_the_interval_of_a_share_is_that_of_scipy(k: int, n: int) -> None:
     assert wilson(k, n) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
+def test_the_interval_of_all_or_of_none_reaches_the_end_exactly() -> None:
+    assert all(wilson(0, n)[0] == 0 and wilson(n, n)[1] == 1 for n in range(1, 200))
+
+
 def test_a_comparison_takes_its_groups_and_copies_and_no_other() -> None:
     rows = [a_row("elderly", p, age_years=80.0) for p in (0.7, 0.9)]
     rows += [a_row("IXI", p, age_years=a) for p, a in ((0.1, 65.0), (0.8, 40.0))]
