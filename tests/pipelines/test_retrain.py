@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -18,6 +21,7 @@ from models.bundle import METADATA, NETWORK, POSTERIOR, load_bundle, read_networ
 from models.cells import Cells, write_cells
 from models.parallel import one_thread_an_operation
 from pipelines import retrain_replay
+from pipelines.bundles import digest_of
 from pipelines.folders import PARTIAL
 from pipelines.labelled import trunk_digest
 from pipelines.promises import read_promises
@@ -30,6 +34,7 @@ from pipelines.retrain_stages import move_head
 from pipelines.run import find_cases
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from pipelines.tracking import training_store
+from pipelines.tracking_registry import named_bundle, open_registry
 from pipelines.tracking_retrain import follow_retraining
 from tests.dicom_builders import enhanced
 from tests.killed import KILLS, killed_at_random
@@ -297,6 +302,35 @@ def test_a_record_that_a_kill_left_unfinished_is_no_stage(done: tuple[Settings, 
     (tmp_path / "job" / STAGES / f"{PARTIAL}bundle.json").touch()
 
     assert read_stages(tmp_path / "job") == read_stages(done[1].folder)
+
+
+@pytest.mark.slow
+def test_as_an_mlflow_project_it_makes_the_same_bundle_and_promote_finds_its_run(
+    done: tuple[Settings, Job, Path], tmp_path: Path, repository: Path
+) -> None:
+    """Its stages are done, so what is tried is the way through MLflow: parameters in, bundle and run out."""
+    settings, job, new = done
+    config = tmp_path / "site.yaml"
+    config.write_text(f"bundle: {job.live}\n")
+    given = {"out": settings.out, "to": tmp_path / "again", "weight": job.options.weight}
+    passed_on = {"state": settings.state_folder, "config": config}
+    parameters = [word for name, value in (given | passed_on).items() for word in ("-P", f"{name}={value}")]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"} | {"PATH": path}
+
+    subprocess.run(
+        ["mlflow", "run", str(repository), "-e", "retrain", "--env-manager=local", *parameters],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
+
+    registry = open_registry(settings)
+    assert registry is not None
+    making = registry.making_of(tmp_path / "again")
+    assert making is not None
+    with named_bundle(making.run_id, settings) as found:
+        assert digest_of(found) == digest_of(tmp_path / "again") == digest_of(new)
 
 
 def test_what_was_learnt_is_no_reason_to_retrain(done: tuple[Settings, Job, Path]) -> None:

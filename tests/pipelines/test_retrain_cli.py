@@ -29,13 +29,15 @@ FOUND = Retrained(
 )
 
 
-def test_the_project_calls_the_command_with_options_that_it_has(repository: Path) -> None:
-    entry = yaml.safe_load((repository / "MLproject").read_text())["entry_points"]["retrain"]
+@pytest.mark.parametrize("name", ["retrain", "retrain_full"])
+def test_the_project_calls_the_command_with_options_that_it_has(repository: Path, name: str) -> None:
+    entry = yaml.safe_load((repository / "MLproject").read_text())["entry_points"][name]
     options = {name for param in typer.main.get_command(app).commands["retrain"].params for name in param.opts}  # type: ignore[attr-defined]
 
     used = re.findall(r"(--\w+) \{(\w+)\}", entry["command"])
 
-    assert entry["command"].startswith("python -m pipelines retrain ")
+    assert " python -m pipelines retrain " in entry["command"]
+    assert ("--full" in entry["command"]) == (name == "retrain_full")
     assert {option for option, _ in used} <= options
     assert [name for _, name in used] == list(entry["parameters"])
 
