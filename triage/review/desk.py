@@ -180,7 +180,7 @@ class ReviewDesk:
                 "ordinal": ordinal,
                 "final": final,
             }
-            self._audit(session, lease.account, "read", content)
+            self._audit(session, lease.account, "read", content, at=at)
             session.delete(lease)
             return Settled(state=State(item.state), agreement=agreement)
 
@@ -232,8 +232,16 @@ class ReviewDesk:
             raise Taken("You do not have this case in hand.", do="Claim it again; another reviewer may have it.")
         return lease, item
 
-    def _audit(self, session: Session, person: Account, event: str, content: Mapping[str, audit.Json]) -> None:
-        audit.append(session, at=self._clock(), actor=person.name, event=event, content=content)
+    def _audit(
+        self,
+        session: Session,
+        person: Account,
+        event: str,
+        content: Mapping[str, audit.Json],
+        *,
+        at: datetime | None = None,
+    ) -> None:
+        audit.append(session, at=at or self._clock(), actor=person.name, event=event, content=content)
 
 
 def _active(session: Session, account_id: int) -> Account:

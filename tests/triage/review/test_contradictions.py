@@ -10,7 +10,7 @@ from tests.builders import BUNDLE
 from tests.databases import Sqlite
 from tests.fakes import tiny_report
 from tests.triage.review.desks import ACCEPT, Room
-from triage.review import AuditState, History, connect, open_queue
+from triage.review import AuditState, History, ReviewDesk, connect, open_queue
 from triage.review.records import Filters
 from triage.verdict import BundleId
 
@@ -42,6 +42,19 @@ def verified(database: Path, *heads: str) -> AuditState:
 
 def test_tables_that_nobody_touched_agree_with_the_trail(database: Path) -> None:
     assert (verified(database).rows, verified(database).broken) == (6, None)
+
+
+def test_a_reading_agrees_with_its_row_also_on_a_clock_that_does_not_stand_still(
+    sqlite: Sqlite, tmp_path: Path
+) -> None:
+    engine = connect(sqlite.made())
+    room = Room(engine, tmp_path / "corrections")
+    room.desk = ReviewDesk(engine, corrections=tmp_path / "corrections")
+
+    room.read(room.flag("case-1"), "olga")
+
+    assert room.queue.verify_audit().broken is None
+    engine.dispose()
 
 
 @pytest.mark.parametrize(
