@@ -3,17 +3,18 @@
 python -m pipelines.bench.explain --data ../shared/data --cache CACHE
 """
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.explain_cases import FAULTS, FOCAL, GLOBAL, RADIUS_MM, measured
-from pipelines.bench.page import Bench, Inputs, Results, plot, run, table
+from pipelines.bench.explain_matrix import REASON, SUGGESTION, counted, draw, first_reason, suggested
+from pipelines.bench.page import Bench, Inputs, Results, run, table
 from pipelines.bench.stress_rows import SCANS, Row, judged, refuses, scored
 from pipelines.engine import load_engine
 from pipelines.settings import SHIPPED_BUNDLE
@@ -21,14 +22,9 @@ from pipelines.stress import Rung
 from pipelines.stress_page import named
 from triage.gate.interpretation import GLOBAL_MISFIT
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
-from triage.gate.wording import WORDING, Action
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from triage.gate.wording import Action
 
 PLOT = "explain.png"
-ACCEPTED, OTHER = "accepted", "a rule"
-Said = Callable[[Rung], str]
 
 
 def measure(inputs: Inputs) -> Results:
@@ -43,31 +39,12 @@ def damaged_ones(rows: Sequence[Row]) -> list[Row]:
     return [{"fault": row["rung"]["kind"]} | row for row in rows if row["rung"]["level"]]
 
 
-def first_reason(rung: Rung) -> str:
-    """Title of the signal named first; ACCEPTED without any, OTHER for what stands outside the score."""
-    if rung.accepted:
-        return ACCEPTED
-    return WORDING[rung.reasons[0]].title if rung.reasons[0] in WORDING else OTHER
-
-
-def suggested(rung: Rung) -> str:
-    """Which of the five actions the suggestion is; OTHER for an image that was refused."""
-    if rung.accepted:
-        return ACCEPTED
-    return next((action.value for action in Action if rung.action.startswith(action)), OTHER)
-
-
-def matrix(rows: Sequence[tuple[str, Rung]], said: Said, columns: Sequence[str]) -> np.ndarray:
-    """(faults, columns) counts, faults in the order of FAULTS."""
-    counts = Counter((fault, said(rung)) for fault, rung in rows)
-    return np.array([[counts[fault, column] for column in columns] for fault in FAULTS])
-
-
 def write(results: Results, folder: Path) -> str:
     """The page and its figure, judged by the operating point that is shipped now."""
     point = read_operating_point(SHIPPED_BUNDLE / FILE)
     rows, others = ([(row["fault"], judged(row, point)) for row in results[name]] for name in ("rows", "scored"))
-    _draw(rows, [*rows, *others], folder / PLOT)
+    asked = ((REASON, [*rows, *others]), (SUGGESTION, rows))
+    draw(asked, folder / PLOT)
     flagged, named_first = ([(f, r) for f, r in found if not r.accepted] for found in (rows, [*rows, *others]))
     reasons = sum(rung.reasons[0] in FAULTS[fault].signals for fault, rung in named_first)
     actions = sum(suggested(rung) in FAULTS[fault].actions for fault, rung in flagged)
@@ -81,6 +58,8 @@ def write(results: Results, folder: Path) -> str:
         named_first=len(named_first),
         reasons=f"{reasons} ({reasons / len(named_first):.0%})",
         actions=f"{actions} ({actions / len(flagged):.0%})",
+        weak=_weak(rows, [*rows, *others], [row for row in results["rows"] if "slices" in row]),
+        matrices="\n".join(f"{answer.title}:\n\n{counted(own, answer)}" for answer, own in asked),
         faults=_faults(rows, [*rows, *others]),
         misfit=_misfit(results["rows"]),
         threshold=GLOBAL_MISFIT,
@@ -128,57 +107,57 @@ def _slices(rows: Sequence[Row], point: OperatingPoint) -> str:
         rung, (first, last) = judged(row, point), row["slices"]
         focal = row["suggestions"]["focal_conflict"]
         what = f"{named(row['fault'])} {rung.level}"
-        told = [f"{first} to {last}", focal.partition(":")[0], overlap(focal, first, last)]
+        told = [f"{first} to {last}", focal.partition(":")[0], _share(overlap(focal, first, last))]
         lines.append([rung.case, what, rung.score / rung.limit, rung.route.replace("_", " "), *told])
     header = ["scan", "fault", "score / limit", "route", "its slices", "suggested for local anatomy", "of its slices"]
     return table(header, lines)
 
 
-def overlap(suggestion: str, first: int, last: int) -> str:
-    """Share of the lesion's slices that the suggestion names."""
+def overlap(suggestion: str, first: int, last: int) -> float:
+    """Share of the lesion's slices that the suggestion names; NaN where it names none."""
     numbers = [int(n) for n in re.findall(r"[0-9]+", suggestion.partition(":")[0])]
     if len(numbers) != 2:
-        return "-"
+        return math.nan
     both = min(last, numbers[1]) - max(first, numbers[0]) + 1
-    return f"{max(0, both) / (last - first + 1):.0%}"
+    return max(0, both) / (last - first + 1)
 
 
-def _draw(rows: Sequence[tuple[str, Rung]], every: Sequence[tuple[str, Rung]], path: Path) -> None:
-    """Both confusion matrices, coloured by the share of each fault; what fits it is outlined."""
-    titles = {name: wording.title for name, wording in WORDING.items()}
-    signals = {f: {titles.get(signal, OTHER) for signal in e.signals} for f, e in FAULTS.items()}
-    actions = {f: {action.value for action in e.actions} for f, e in FAULTS.items()}
-    with plot(path, columns=2, inches=(10.5, 5.4)) as axes:
-        _matrix(axes[0], every, first_reason, [*titles.values(), OTHER, ACCEPTED], signals)
-        _matrix(axes[1], rows, suggested, [*(action.value for action in Action), OTHER, ACCEPTED], actions)
-        axes[0].set_title("Reason named first")
-        axes[1].set_title("Suggestion")
-        axes[1].tick_params(labelleft=False)
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.0%}"
 
 
-def _matrix(
-    ax: "Axes", rows: Sequence[tuple[str, Rung]], said: Said, columns: Sequence[str], fits: Mapping[str, set[str]]
-) -> None:
-    from matplotlib.patches import Rectangle
-
-    counts = matrix(rows, said, columns)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    ax.grid(False)
-    for i, fault in enumerate(FAULTS):
-        for j, column in enumerate(columns):
-            if counts[i, j]:
-                colour = "white" if share[i, j] > 0.5 else "black"
-                ax.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=8, color=colour)
-            if column in fits[fault]:
-                ax.add_patch(
-                    Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor="#D55E00", linewidth=1.3)
-                )
-    ax.set_xticks(range(len(columns)), columns, rotation=50, ha="right", fontsize=8)
-    ax.set_yticks(range(len(FAULTS)), [named(fault) for fault in FAULTS], fontsize=8)
+def _weak(rows: Sequence[tuple[str, Rung]], every: Sequence[tuple[str, Rung]], placed: Sequence[Row]) -> str:
+    """What flags do not tell, for the first screen. every: with those without suggestions. placed: as measured."""
+    lesions = [rung for fault, rung in every if fault == "lesion"]
+    voids = [rung for fault, rung in rows if fault == "voids" and not rung.accepted]
+    named_right = sum(rung.reasons[0] in FAULTS["voids"].signals for rung in voids)
+    advised_right = sum(suggested(rung) in FAULTS["voids"].actions for rung in voids)
+    shares = [overlap(row["suggestions"]["focal_conflict"], *row["slices"]) for row in placed]
+    elsewhere = [row for row, share in zip(placed, shares, strict=True) if share == 0]
+    said = (
+        f"**What a flag does not tell.** Of {len(lesions)} painted lesions {sum(not one.accepted for one in lesions)} "
+        f"are flagged. Of {len(voids)} flagged scans with voids the reason named first fits in {named_right}, the "
+        f"suggestion in {advised_right}. The slices that are suggested are those where doubt or conflict with anatomy "
+        f"is largest, not those where the lesion is: of {sum(not math.isnan(share) for share in shares)} lesions and "
+        f"voids for which slices are suggested, {len(elsewhere)} lie wholly on others"
+    )
+    if not elsewhere:
+        return f"{said}."
+    row = min(elsewhere, key=lambda one: one["fault"] != "lesion")
+    rung, (first, last) = row["rung"], row["slices"]
+    words = row["suggestions"]["focal_conflict"].partition(":")[0].lower()
+    what = f"{rung['case']}, {named(row['fault'])} {rung['level']}"
+    return f'{said} ({what}: "{words}", where it lies on {first} to {last}).'
 
 
 PAGE = """# Does a flag name what is wrong?
+
+Of {named_first} flagged scans the reason named first fits the fault in {reasons}; of {flagged} with a suggestion that
+fits in {actions}.
+
+{weak}
+
+## What was done
 
 Faults are put into two scans of the test split one at a time ({scans}): the
 damage of `stress.md`, heads upside down, anatomy compared at a pose 15 or 30 mm off or turned by 40 degrees, dark
@@ -192,10 +171,10 @@ slices a to b, second reader. What fits a fault stands in `pipelines/bench/expla
 
 ![Injected fault against the reason named first and against the suggestion; outlined is what fits](explain.png)
 
-Of {named_first} flagged scans the reason named first fits the fault in {reasons}; of {flagged} with a suggestion that
-fits in {actions}.
-
 {faults}
+The same, scan by scan: how often each fault got each answer, in bold what fits it.
+
+{matrices}
 The weights of the score are fitted to find failures, not to name them: a signal that rises with many faults, such as
 the distance from training, is named first where a more telling one has a small weight. The other reasons of a flag
 stand below the first, each with its part.
@@ -207,7 +186,8 @@ this pose explains worse than at an unknown one. From {threshold} on the gate ca
 the registration; below, it suggests to edit the slices that the worst place reaches. {misfit} ## The slices to edit
 
 Lesions and voids lie on slices that are known. Suggested are the slices that the worst patch of conflict reaches, with
-all around it that is half as bad; where these are more than a third of the brain's, a second reader. Lesions 1, 2 and 3
+all around it that is half as bad; where these are more than a third of the brain's, a second reader. So they say where
+the doubt is; that need not be where the lesion is. Lesions 1, 2 and 3
 have radii of {radii} mm. What the network calls lesion is no conflict with healthy anatomy, by construction, so a
 lesion that is found is not flagged for it: `docs/benchmarks/gate.md` counts those that are missed.
 

@@ -113,9 +113,9 @@ def rises(rungs: Sequence[Rung]) -> str:
     lost = sum(b.accepted and not a.accepted for a, b in fell)
     return (
         f"Doubt never falls from one level to the next for {len(kinds) - len(falls)} of {len(kinds)} graded kinds"
-        f"{_but(falls)}; a flag, once raised, stays at every worse level for {len(kinds) - len(drops)}{_but(drops)}. Of "
-        f"{len(pairs)} steps to the next level doubt falls at {len(fell)}: at {better} of these Dice rises, so there is "
-        f"less to doubt, and at {lost} the flag is lost."
+        f"{_but(falls)}; a flag, once raised, stays at every worse level for {len(kinds) - len(drops)}"
+        f"{_but(drops)}. Of {len(pairs)} steps to the next level doubt falls at {len(fell)}: at {better} of these Dice "
+        f"rises, so there is less to doubt, and at {lost} the flag is lost."
     )
 
 
