@@ -28,11 +28,17 @@ BLIND, RISK, FEW = 0.02, 0.05, 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """From the change on, accepted cases fail at this rate, and the first signal is worse by so many SDs."""
+    """From the change on, accepted cases fail at this rate, and the first signal is worse by so many SDs.
+
+    cleaner_sd: by so much all signals of live cases are better than those of calibration, of which many are damaged.
+    quiet: cases before the change.
+    """
 
     name: str
     failing: float
     worse_sd: float
+    cleaner_sd: float = 0.0
+    quiet: int = QUIET
 
 
 SCENARIOS = (
@@ -40,7 +46,10 @@ SCENARIOS = (
     Scenario(name="50 % fail, no signal moves", failing=0.5, worse_sd=0.0),
     Scenario(name="one signal moves by 0.5 SD", failing=FEW, worse_sd=0.5),
     Scenario(name="new scanner: one signal by 1 SD, 20 % fail", failing=0.2, worse_sd=1.0),
+    Scenario(name="the same, live cases cleaner by 0.5 SD", failing=0.2, worse_sd=1.0, cleaner_sd=0.5),
+    Scenario(name="that after 100 quiet cases only", failing=0.2, worse_sd=1.0, cleaner_sd=0.5, quiet=100),
 )
+SHOWN = SCENARIOS[3]
 
 
 def drawn_signals(rng: np.random.Generator, n: int, worse_sd: float = 0.0) -> NDArray[np.float64]:
@@ -57,15 +66,18 @@ def scores(signals: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
-def follow(seed: int, failing: NDArray[np.float64], *, worse_sd: float = 0.0) -> dict[str, Any]:
+def follow(
+    seed: int, failing: NDArray[np.float64], *, worse_sd: float = 0.0, cleaner_sd: float = 0.0, quiet: int = QUIET
+) -> dict[str, Any]:
     """One site from its first case on, until the gate closes or the cases end. failing: rate of each case, if accepted.
 
-    worse_sd: from case QUIET on. Gives the cases at which the gate was tightened and closed, None for never, the share
-    accepted before QUIET, what failed among the accepted from QUIET on, and the evidence after every case.
+    worse_sd: from case `quiet` on. cleaner_sd: see `Scenario`. Gives the cases at which the gate was tightened and
+    closed, None for never, the share accepted before `quiet`, what failed among the accepted from then on, and the
+    evidence after every case.
     """
     rng = np.random.default_rng(seed)
     n = len(failing)
-    signals = np.vstack([drawn_signals(rng, QUIET), drawn_signals(rng, n - QUIET, worse_sd)])
+    signals = np.vstack([drawn_signals(rng, quiet), drawn_signals(rng, n - quiet, worse_sd)]) - cleaner_sd
     score, reference = scores(signals), drawn_signals(rng, CALIBRATION)
     reference = reference[scores(reference) <= 1]
     fails, drawn, ties = rng.random(n) < failing, rng.random(n) < BLIND, 1 - rng.random(n)
@@ -76,7 +88,7 @@ def follow(seed: int, failing: NDArray[np.float64], *, worse_sd: float = 0.0) ->
         if score[case] <= 1:
             monitor.see(dict(zip(SIGNALS, signals[case].tolist(), strict=True)), tie=ties[case])
             if score[case] <= (1 if monitor.stance is Stance.AS_SET else TIGHTER):
-                harm += bool(fails[case] and case >= QUIET)
+                harm += bool(fails[case] and case >= quiet)
                 if drawn[case]:
                     monitor.review(failed=bool(fails[case]))
         evidence.append(monitor.evidence)
@@ -88,7 +100,7 @@ def follow(seed: int, failing: NDArray[np.float64], *, worse_sd: float = 0.0) ->
     return {
         "tightened": changed.get(Stance.TIGHTENED),
         "closed": changed.get(Stance.CLOSED),
-        "accepted": float((score[:QUIET] <= 1).mean()),
+        "accepted": float((score[:quiet] <= 1).mean()),
         "harm": harm,
         "evidence": evidence,
     }
@@ -115,17 +127,19 @@ def measure_delays(scenario: Scenario, runs: int, shown: int) -> dict[str, Any]:
 
     shown: of how many the evidence is kept, around the change.
     """
-    failing = np.where(np.arange(QUIET + CASES) < QUIET, FEW, scenario.failing)
-    found = [follow(10_000 + seed, failing, worse_sd=scenario.worse_sd) for seed in range(runs)]
-    after = [one for one in found if one["tightened"] is None or one["tightened"] > QUIET]
+    quiet = scenario.quiet
+    failing = np.where(np.arange(quiet + CASES) < quiet, FEW, scenario.failing)
+    change = {"worse_sd": scenario.worse_sd, "cleaner_sd": scenario.cleaner_sd}
+    found = [follow(10_000 + seed, failing, quiet=quiet, **change) for seed in range(runs)]
+    after = [one for one in found if one["tightened"] is None or one["tightened"] > quiet]
     return {
         "name": scenario.name,
         "runs": runs,
         "early": runs - len(after),
-        "tightened": [_since(one["tightened"]) for one in after],
-        "closed": [_since(one["closed"]) for one in after],
+        "tightened": [_since(one["tightened"], quiet) for one in after],
+        "closed": [_since(one["closed"], quiet) for one in after],
         "harm": statistics.median(one["harm"] for one in after),
-        "paths": [[round(e, 4) for e in one["evidence"][QUIET - 200 : QUIET + 400]] for one in after[:shown]],
+        "paths": [[round(e, 4) for e in one["evidence"][quiet - 200 : quiet + 400]] for one in after[:shown]],
     }
 
 
@@ -156,7 +170,7 @@ def measure(inputs: Inputs) -> Results:
     """Nothing of it depends on data."""
     return {
         "null": measure_false_alarms(runs=200),
-        "delays": [measure_delays(s, runs=50, shown=5 if s is SCENARIOS[-1] else 0) for s in SCENARIOS],
+        "delays": [measure_delays(s, runs=50, shown=5 if s is SHOWN else 0) for s in SCENARIOS],
         "mapie": measure_against_mapie(runs=10),
         "settings": _settings(),
     }
@@ -174,8 +188,8 @@ def _settings() -> Mapping[str, float]:
     }
 
 
-def _since(case: int | None) -> int | None:
-    return None if case is None else case - QUIET
+def _since(case: int | None, quiet: int) -> int | None:
+    return None if case is None else case - quiet
 
 
 BENCH = Bench(name="monitor", measure=measure, write=write)

@@ -78,6 +78,18 @@ def test_without_a_promise_failures_are_watched_all_the_same_and_the_text_says_s
     assert "nothing was promised" in as_text(watched)
 
 
+@pytest.mark.parametrize(("risk", "told"), [(0.2, False), (0.39, True)])
+def test_a_weak_promise_says_how_much_must_fail_before_blind_reviews_speak(
+    queue: ReviewQueue, risk: float, told: bool
+) -> None:
+    watched = watch(queue.engine, BUNDLE, replace(PROMISES, risk=risk), ("doubt",))
+
+    said = as_text(watched)
+
+    assert ("only beyond that rate: as long as 39.0% or less fail" in said) is told
+    assert ("'correct' by a reader counts as a failure" in said) is told
+
+
 def test_blind_reviews_are_drawn_with_the_share_that_was_set_and_the_same_at_every_look():
     contents = [f"{n:064x}" for n in range(4000)]
     drawn = drawn_blind(b"k" * 32, 0.02, never)
