@@ -26,6 +26,18 @@ function scale(colours) {
   return { ...colourMap(colours), I: colours.map((_, n) => Math.round((255 * n) / (colours.length - 1))) };
 }
 
+// NiiVue works out the gradient at every voxel, again whenever a layer changes; slices show none. Into one pixel that
+// costs nothing.
+function leaveOutGradients(nv) {
+  for (const shader of [nv.blurShader, nv.sobelFirstOrderShader]) {
+    const use = shader.use.bind(shader);
+    shader.use = (gl) => {
+      use(gl);
+      gl.viewport(0, 0, 1, 1);
+    };
+  }
+}
+
 export class Viewer {
   constructor(element) {
     this.element = element;
@@ -73,6 +85,7 @@ export class Viewer {
     this.nv.addColormap("conflict", scale([[8, 40, 60], [30, 150, 190], [220, 250, 255]]));
     this.nv.customLayout = LAYOUTS.all;
     await this.nv.attachToCanvas(this.element.querySelector("canvas"));
+    leaveOutGradients(this.nv);
     await this.nv.loadVolumes([{ url: this.element.dataset.image, colormap: "gray" }]);
     this.nv.onLocationChange = (location) => this.tellWhere(location);
     if (start) this.jump(start);
