@@ -88,7 +88,7 @@ def asked_for(
     lesion_risks: Sequence[float] | None,
     confidence: float | None,
     *,
-    whatever_holds: bool,
+    whatever_holds: bool | None,
 ) -> Asked:
     """What a user asks for. Whoever names no risk asks for what was asked of the bundle before."""
     before = Asked(risks=tuple(risks)) if risks else read_asked(bundle)
@@ -96,7 +96,7 @@ def asked_for(
         risks=before.risks,
         lesion_risks=tuple(lesion_risks or before.lesion_risks),
         confidence=before.confidence if confidence is None else confidence,
-        whatever_holds=whatever_holds or before.whatever_holds,
+        whatever_holds=before.whatever_holds if whatever_holds is None else whatever_holds,
     )
 
 
@@ -123,9 +123,7 @@ def _asked(evaluation: Mapping[str, Any]) -> Asked:
     if not evaluation.get("levels"):
         return Asked()
     risks = [float(level["risk"]) for level in evaluation["levels"]]
-    held = (
-        len(risks) > 1 and risks[-1] > risks[-2]
-    )  # those asked for fall; the risk that holds is above them, at the end
+    held = len(risks) > 1 and risks[-1] > risks[-2]  # risks asked for fall; what holds stands above them, last
     return Asked(
         risks=tuple(risks[:-1] if held else risks),
         lesion_risks=tuple(float(level["risk"]) for level in evaluation["lesion_levels"]),

@@ -29,7 +29,9 @@ def calibrate(
     confidence: Annotated[
         float | None, typer.Option(help="Of all risks together.  [default: as before, or .95]")
     ] = None,
-    whatever_holds: Annotated[bool, typer.Option(help="If all are refused, promise the risk that holds.")] = False,
+    whatever_holds: Annotated[
+        bool | None, typer.Option(help="If all are refused, promise the risk that holds.")
+    ] = None,
     cache: Annotated[Path, typer.Option(help="Folder for what takes long; it is continued there.")] = Path("out/bench"),
     out: Out = None,
     state: State = None,
@@ -46,9 +48,8 @@ def calibrate(
     from pipelines.promises import asked_for
     from pipelines.settings import load_settings
 
-    to = fresh(
-        to or Path(f"{bundle.resolve().name}-{next_version(identify(bundle).version)}")
-    )  # before hours of scoring
+    beside = Path(f"{bundle.resolve().name}-{next_version(identify(bundle).version)}")
+    to = fresh(to or beside)  # said before the hours that scoring takes
     asked = asked_for(bundle, risk, lesion_risk, confidence, whatever_holds=whatever_holds)
     found = calibrate_gate(
         cases=cases,

@@ -1,6 +1,7 @@
 """What a calibration was asked for, and what the next one of the same model, or of its retrained weights, will be."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,5 +45,8 @@ def test_whoever_names_a_risk_asks_for_that_alone(tmp_path: Path) -> None:
     before = Asked(risks=(0.04,), lesion_risks=(0.3,), whatever_holds=True)
     bundle = calibrated(tmp_path, before)
 
-    assert asked_for(bundle, [0.1], None, None, whatever_holds=False) == Asked(risks=(0.1,))
-    assert asked_for(bundle, None, None, None, whatever_holds=False) == before
+    assert asked_for(bundle, [0.1], None, None, whatever_holds=None) == Asked(risks=(0.1,))
+    assert asked_for(bundle, None, None, None, whatever_holds=None) == before
+    assert asked_for(bundle, None, None, 0.9, whatever_holds=False) == replace(
+        before, confidence=0.9, whatever_holds=False
+    )
