@@ -1,5 +1,6 @@
 """Real scans against their labels: the bars that were set, what is reached, and what else a user could take."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipelines.bench.doubt_cases import NO_BRAIN, SHIPPED, measured
 from pipelines.bench.lesions import measure_lesions
-from pipelines.bench.other_tools import full_seconds, measure_tools, tissue_dice
+from pipelines.bench.other_tools import full_seconds, measure_tools, missing_tools, tissue_dice
 from pipelines.bench.page import Bench, Inputs, Results, kept, run
+from pipelines.bench.segmentation_cases import measure_cases
 from pipelines.bench.segmentation_page import write
 from pipelines.compare import GRADED, pooled, segmenter_digest
 from pipelines.engine import BundleEngine, load_engine
 from pipelines.evaluate import SEED, dice_table
 from pipelines.labelled import Labelled, features_folder, labelled
-from pipelines.metrics import BAND_MM, auroc, diagram, dice, expected_calibration_error, surface_distance_95
+from pipelines.metrics import BAND_MM, auroc, diagram, dice, excess, expected_calibration_error, surface_distance_95
 from pipelines.posterior_table import grades_of
 from pipelines.scans import Scan, read_classes, read_nifti, read_scans
 from triage.anatomy import BRAIN
@@ -42,17 +43,11 @@ def measure(inputs: Inputs) -> Results:
         "ixi": measure_scans(inputs, engine, ixi),
         "calibration": {"oasis": calibration(inputs, engine, oasis), "ixi": calibration(inputs, engine, ixi)},
         "tools": measure_tools(inputs, engine, oasis),
+        "missing_tools": missing_tools(inputs.cache),
         "cpu_s": full_seconds(engine, oasis[0]),
         "lesions": measure_lesions(inputs, engine),
-        "cases": [case_row(row) for row in measured(inputs) if row.get("dice") and row["kind"] != NO_BRAIN],
+        "cases": measure_cases(inputs, engine),
     }
-
-
-def case_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A clean or damaged scan of the page of doubt: its score, the brain's mean entropy, beside its mean Dice."""
-    score = row["predictors"][SHIPPED]["entropy"]
-    dice_mean = float(np.mean([row["dice"][key] for key in GRADED]))
-    return {key: row[key] for key in ("case", "split", "kind", "level")} | {"score": score, "dice": dice_mean}
 
 
 def measure_scans(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -> list[dict[str, Any]]:
@@ -74,12 +69,18 @@ def scan_row(one: Labelled, prediction: Prediction, spacing_mm: Sequence[float])
     labels, (truth, _) = prediction.scanner_labels, read_classes(one.scan.labels)
     found = dice_table(labels, truth)
     found["ventricles"] = dice(np.isin(labels, VENTRICLES), np.isin(truth, VENTRICLES))
+    nothing_as_csf = np.where((labels == 0) & (truth > 0), SULCAL_CSF, labels).astype(np.uint8)
+    voxel_ml = math.prod(spacing_mm) / 1000
     return {
         "case": one.scan.name,
         "split": one.scan.split,
         "dice": found,
         "hd95_mm": {k: surface_distance_95(labels == n, truth == n, spacing_mm) for k, n in GRADED.items()},
+        "volume_ratio": {k: float((labels == n).sum() / (truth == n).sum()) for k, n in GRADED.items()},
+        "labels_ml": {k: float((truth == n).sum()) * voxel_ml for k, n in GRADED.items()},
         "tissues": tissue_dice(labels, one.scan),
+        "brain_called_nothing": float((labels[truth > 0] == 0).mean()),
+        "grey_or_csf_if_nothing_is_csf": tissue_dice(nothing_as_csf, one.scan)["grey_or_csf"],
         "cortex_called_csf": float((labels[truth == CORTEX] == SULCAL_CSF).mean()),
         "error_auroc": error_auroc(prediction, one.classes),
     }
@@ -95,14 +96,18 @@ def error_auroc(prediction: Prediction, classes: NDArray[np.uint8]) -> dict[str,
 
 
 def calibration(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -> Mapping[str, Any]:
-    """Of each structure in its boundary band, over all scans: calibration error, confidence against frequency."""
+    """Of each structure in its boundary band, over all scans: calibration error, confidence against frequency.
+
+    excess: mean probability less frequency; where it is all of the error, every probability is off to the same side.
+    """
     cases = labelled(scans, engine.runner, features_folder(inputs.cache, engine.model.trunk))
     model = engine.model
     own = {"bundle": model.temperature}
     found = grades_of({"bundle": model.posterior}, engine, cases, inputs.cache, temperatures=own)
     bands = dict(zip(GRADED, pooled(found["bundle"], "band"), strict=True))
     return {
-        key: {"ece": expected_calibration_error(seen), "diagram": diagram(seen).tolist()} for key, seen in bands.items()
+        key: {"ece": expected_calibration_error(seen), "excess": excess(seen), "diagram": diagram(seen).tolist()}
+        for key, seen in bands.items()
     }
 
 

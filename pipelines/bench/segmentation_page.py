@@ -1,122 +1,87 @@
 """The page of `pipelines.bench.segmentation`: bars and what is reached, then the figures behind them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.lesions import DETECTED
-from pipelines.bench.other_tools import NAIVE, PASSES, TOOLS
+from pipelines.bench.other_tools import NAIVE, ONE_PASS, PASSES, TOOLS, TRIVIAL
 from pipelines.bench.page import Results, figure, table
+from pipelines.bench.predictive import BENCH as PREDICTIVE
+from pipelines.bench.predictive import reached
 from pipelines.bench.segmentation_bars import (
-    BAND_ECE,
-    ERROR_AUROC,
+    BY_FAR,
     IXI_BARS,
-    LESION_DICE,
     NAMES,
-    OASIS_BARS,
-    RHO,
+    SCORES,
+    TISSUES,
+    Bar,
+    bars_table,
+    counted,
+    score_correlation,
+    trivial_bars,
 )
 from pipelines.bench.segmentation_plots import draw_calibration, draw_dice, draw_scores
+from pipelines.bench.segmentation_text import BESIDE_TRIVIAL, PAGE, PROTOCOL
 from pipelines.compare import GRADED
-from pipelines.metrics import spearman, subject_interval
+from pipelines.metrics import FEWEST, spearman
 
 Rows = Sequence[Mapping[str, Any]]
+COMMAND = "pipelines/bench/baselines/tissues.py --method {tool} --out CACHE/baselines --icbm NILEARN_DATA SCANS"
+SHIFT = 0.8
+"""A calibration error is one shift where its excess is so much of it."""
+FILLED = "grey_or_csf_if_nothing_is_csf"
 
 TOOL_NAMES: Mapping[str, str] = {
     "this": "**this network, posterior and prior**",
+    ONE_PASS: "this network, one pass, eager torch",
     NAIVE: f"this network, {PASSES} naive MC-dropout passes, eager torch",
     **TOOLS,
-}
-TISSUES: Mapping[str, str] = {
-    "grey_matter": "grey",
-    "white_matter": "white",
-    "grey_or_csf": "grey or CSF, in the manual brain",
 }
 
 
 def write(results: Results, folder: Path) -> str:
-    """Plots and text."""
+    """Plots and text. What samples cost is read from the figures of `pipelines.bench.predictive` in that folder."""
     draw_dice(results, folder / "segmentation-dice.png")
     draw_calibration(results, folder / "segmentation-calibration.png")
     draw_scores(results["cases"], folder / "segmentation-score.png")
     oasis, ixi, lesions = results["oasis"], results["ixi"], results["lesions"]
-    return PAGE.format(
+    page = PAGE.format(
         bundle=results["bundle"],
-        sulcal=100 * _mean([row["cortex_called_csf"] for row in oasis]),
         n_ixi=len(ixi),
-        bars=table(["", "scans", "bar", "reached", "95 % interval", ""], [*bar_rows(results)]),
+        bars=bars_table(results, read_cost(folder)),
+        far=figure(BY_FAR, 2),
+        fewest=FEWEST,
+        trivial=beside_trivial(results),
         oasis=structure_table(oasis, results["calibration"]["oasis"]),
         per_scan=scan_table(oasis),
         ixi=structure_table(ixi, results["calibration"]["ixi"]),
+        protocol=protocol_list(results).format(
+            sulcal=100 * _mean([row["cortex_called_csf"] for row in oasis]), narrow=narrow_ventricles(oasis)
+        ),
+        excess=excess_words(results),
         tools=tool_table(results),
+        missing=missing(results),
         lesions=lesion_table(lesions),
         naive=naive_cost(results["tools"]),
         detected=DETECTED,
+        scores=score_table(results["cases"]),
     )
+    return wrapped(page)
 
 
-def bar_rows(results: Results) -> list[list[object]]:
-    """One row a bar: where, how many scans, the bar, the figure, its interval, whether it is met."""
-    oasis, ixi, lesions = results["oasis"], results["ixi"], results["lesions"]
-    rows = [_mean_bar(f"Dice, {NAMES[key]}", "OASIS", oasis, ("dice", key), bar) for key, bar in OASIS_BARS.items()]
-    rows += [_mean_bar(f"Dice, {NAMES[key]}", "IXI", ixi, ("dice", key), bar) for key, bar in IXI_BARS.items()]
-    elderly = [row for row in lesions if row["contrast"] == "flair" and row["finding"] != "tumour"]
-    rows.append(_mean_bar("Dice, white-matter lesions on FLAIR", "elderly", elderly, ("dice",), LESION_DICE))
-    gliomas = [row for row in lesions if row["finding"] == "tumour"]
-    found = sum(row["jaccard"] >= DETECTED for row in gliomas)
-    met = _met(found == len(gliomas))
-    rows.append(["gliomas found, FLAIR and T1c", f"{len(gliomas)} BraTS images", "all", str(found), "", met])
-    for name in ("oasis", "ixi"):
-        worst = max(results["calibration"][name].items(), key=lambda item: float(item[1]["ece"]))
-        ece = float(worst[1]["ece"])
-        rows.append(
-            [
-                f"ECE in the boundary band, worst structure ({NAMES[worst[0]]})",
-                f"{len(results[name])} {name.upper()}",
-                f"&le; {figure(BAND_ECE, 2)}",
-                ece,
-                "",
-                _met(ece <= BAND_ECE),
-            ]
-        )
-    for where, text in (("image", "whole image"), ("brain", "brain and 2 mm around")):
-        rows.append(
-            _mean_bar(
-                f"AUROC of entropy for a wrong voxel, {text}", "OASIS", oasis, ("error_auroc", where), ERROR_AUROC
-            )
-        )
-    for split, text in (("", "tune and test"), ("test", "test split")):
-        cases = [row for row in results["cases"] if split in row["split"]]
-        rho, low, high = score_correlation(cases)
-        interval = f"{figure(low)} to {figure(high)}"
-        rows.append(
-            [
-                f"Spearman of the case's score with 1 - Dice, {text}",
-                f"{len(cases)} cases",
-                figure(RHO, 2),
-                rho,
-                interval,
-                _met(rho >= RHO),
-            ]
-        )
-    return rows
-
-
-def score_correlation(cases: Rows) -> tuple[float, float, float]:
-    """Spearman of the score with 1 - mean Dice, and its 95 % interval over subjects, each with all of its copies."""
-
-    def correlation(subjects: Sequence[Rows]) -> float:
-        rows = [row for subject in subjects for row in subject if row["score"] is not None]
-        return spearman(np.array([row["score"] for row in rows]), np.array([1 - row["dice"] for row in rows]))
-
-    subjects = [[row for row in cases if row["case"] == name] for name in sorted({row["case"] for row in cases})]
-    return correlation(subjects), *subject_interval(subjects, correlation, n=500)
+def read_cost(folder: Path) -> Mapping[str, float]:
+    """See `cost_bars`; empty where it was not measured."""
+    figures = folder / f"{PREDICTIVE.name}.json"
+    return reached(json.loads(figures.read_text())) if figures.is_file() else {}
 
 
 def structure_table(rows: Rows, calibration: Mapping[str, Any]) -> str:
-    """Dice of all, worst, and of the test split; surface distance; calibration in the band."""
+    """Dice of all, worst, and of the test split; surface distance; volume; calibration in the band."""
     test = [row for row in rows if row["split"] == "test"]
     lines = []
     for key in GRADED:
@@ -128,7 +93,9 @@ def structure_table(rows: Rows, calibration: Mapping[str, Any]) -> str:
                 min(dice),
                 _mean([row["dice"][key] for row in test]),
                 figure(_mean([row["hd95_mm"][key] for row in rows]), 1),
+                _percent(_volume(rows, key)),
                 calibration[key]["ece"],
+                f"{calibration[key]['excess']:+.3f}",
             ]
         )
     tissues = [
@@ -141,10 +108,41 @@ def structure_table(rows: Rows, calibration: Mapping[str, Any]) -> str:
             "worst",
             f"test split ({len(test)})",
             "95 % distance, mm",
+            "volume against the labels: mean (range)",
             "ECE in the band",
+            "of it excess",
         ],
-        [*lines, *([*line, "", ""] for line in tissues)],
+        [*lines, *([*line, "", "", "", ""] for line in tissues)],
     )
+
+
+def protocol_list(results: Results) -> str:
+    """Of each structure, which way this network differs from either kind of labels, and what the protocols do."""
+    return "\n".join(
+        f"- **{NAMES[key]}**, {_side(results['oasis'], key)} on OASIS, {_side(results['ixi'], key)} on IXI. {words}"
+        for key, words in PROTOCOL.items()
+    )
+
+
+def _side(rows: Rows, key: str) -> str:
+    """Mean difference of the volume, and in how many scans it has that sign."""
+    changes = _volume(rows, key)
+    same = sum(change * _mean(changes) > 0 for change in changes)
+    return f"{_signed(100 * _mean(changes))} % ({same} of {len(changes)} that way)"
+
+
+def _volume(rows: Rows, key: str) -> list[float]:
+    return [row["volume_ratio"][key] - 1 for row in rows]
+
+
+def _percent(values: Sequence[float]) -> str:
+    mean, low, high = (_signed(100 * x) for x in (_mean(values), min(values), max(values)))
+    return f"{mean} % ({low} to {high})"
+
+
+def _signed(value: float) -> str:
+    """A whole number with its sign, and none for zero."""
+    return f"{round(value):+d}" if round(value) else "0"
 
 
 def scan_table(rows: Rows) -> str:
@@ -168,21 +166,110 @@ def tool_table(results: Results) -> str:
     ]
     for tool in (name for name in TOOL_NAMES if name != "this"):
         own = [row for row in results["tools"] if row["tool"] == tool]
-        beside = [this[row["case"]] for row in own]
-        pairs = [f"{figure(_mean([r[k] for r in own]))} ({figure(_mean([r[k] for r in beside]))})" for k in TISSUES]
-        lines.append([TOOL_NAMES[tool], len(own), *pairs, f"{_mean([row['cpu_s'] for row in own]):.0f}"])
+        if own:
+            beside = [this[row["case"]] for row in own]
+            pairs = [f"{figure(_mean([r[k] for r in own]))} ({figure(_mean([r[k] for r in beside]))})" for k in TISSUES]
+            lines.append([TOOL_NAMES[tool], len(own), *pairs, f"{_mean([row['cpu_s'] for row in own]):.0f}"])
     return table(["", "scans", *TISSUES.values(), "CPU s a scan"], lines)
+
+
+def missing(results: Results) -> str:
+    """Which tools were not there, and what makes their results."""
+    names = "; ".join(TOOLS[tool] for tool in results["missing_tools"])
+    commands = " and ".join(f"`{COMMAND.format(tool=tool)}`" for tool in results["missing_tools"])
+    if not names:
+        return ""
+    return (
+        f" **Not found in the cache, so not in the table: {names}.** {commands}, in an environment of its own that the "
+        "head of that file describes, makes what is missing."
+    )
+
+
+def beside_trivial(results: Results) -> str:
+    """What the mixture does better and worse, in words that follow the figures."""
+    said = [
+        f"{_verdict(bar)} in {name} by {figure(abs(float(bar.reached)))} ({figure(bar.low)} to {figure(bar.high)})"
+        for bar, name in zip(trivial_bars(results), TISSUES.values(), strict=True)
+    ]
+    oasis = results["oasis"]
+    return BESIDE_TRIVIAL.format(
+        said="; ".join(said),
+        others=_others_ahead(results),
+        nothing=100 * _mean([row["brain_called_nothing"] for row in oasis]),
+        own=figure(_mean([row["tissues"]["grey_or_csf"] for row in oasis])),
+        filled=figure(_mean([row[FILLED] for row in oasis])),
+    )
+
+
+def _verdict(bar: Bar) -> str:
+    return "ahead" if bar.low > 0 else "behind" if bar.high < 0 else "not told apart"
+
+
+def _others_ahead(results: Results) -> str:
+    """Where the mean of another tool is above that of this network on the same scans."""
+    this = {row["case"]: row["tissues"] for row in results["oasis"]}
+    found = []
+    for tool in (name for name in TOOLS if name != TRIVIAL):
+        own = [row for row in results["tools"] if row["tool"] == tool]
+        for key, name in TISSUES.items():
+            pair = _mean([row[key] for row in own]), _mean([this[row["case"]][key] for row in own])
+            if pair[0] > pair[1]:
+                found.append(f"{TOOLS[tool]} in {name} ({figure(pair[0])} to {figure(pair[1])}, {len(own)} scans)")
+    return f"Others whose mean is above that of this network: {'; '.join(found) or 'none'}."
 
 
 def naive_cost(tools: Rows) -> str:
     """What naive passes cost over one prediction, both measured in the same run."""
-    ratios = [row["cpu_s"] / row["own_cpu_s"] for row in tools if row["tool"] == NAIVE and "own_cpu_s" in row]
+    ratios = [row["cpu_s"] / row["own_cpu_s"] for row in tools if row["tool"] == NAIVE]
     if not ratios:
-        return f"Of the {PASSES} naive passes one was timed, and none was graded."
+        return f"The {PASSES} naive passes were not measured."
     return (
         f"Measured in the same run, {PASSES} naive passes cost {_mean(ratios):.1f} times the CPU time of this "
         "network's whole prediction with its posterior and prior."
     )
+
+
+def narrow_ventricles(rows: Rows) -> float:
+    """Spearman of the Dice of lateral ventricles with their volume in the labels."""
+    key = "lateral_ventricles"
+    return spearman(np.array([row["labels_ml"][key] for row in rows]), np.array([row["dice"][key] for row in rows]))
+
+
+def excess_words(results: Results) -> str:
+    """Of which structures the calibration error is one shift."""
+    said = []
+    for name in ("oasis", "ixi"):
+        found = results["calibration"][name]
+        shifted = [key for key, one in found.items() if abs(one["excess"]) >= SHIFT * one["ece"]]
+        parts = [f"{NAMES[k].lower()} ({found[k]['excess']:+.3f} of {figure(found[k]['ece'])})" for k in shifted]
+        said.append(f"on {name.upper()} {', '.join(parts) or 'no structure'}")
+    return f"Four fifths of it and more are such a shift for: {'; '.join(said)}. For the others it is mostly not."
+
+
+def score_table(cases: Mapping[str, Rows]) -> str:
+    """Spearman of each score with 1 - Dice on each set of cases, with intervals where there are subjects enough."""
+    of = {split: [row for row in cases["subjects"] if row["split"] == split] for split in ("test", "tune")}
+    sets = {
+        "test split, each subject damaged as the mixture draws, or not": of["test"],
+        "of these, the damaged ones": [row for row in of["test"] if row["level"]],
+        "of these, those as they are": [row for row in of["test"] if not row["level"]],
+        "tune split, as it is and damaged; the gate's weights were fitted here": of["tune"],
+        "stress ladder, every damage at five levels": cases["ladder"],
+        "page of doubt, four kinds of damage at three levels": cases["doubt"],
+    }
+    lines = []
+    for text, some in sets.items():
+        cells = [_correlation(some, name) for name in SCORES]
+        lines.append([text, counted(some), f"{_mean([row['dice'] for row in some]):.3f}"[1:], *cells])
+    return table(["", "cases", "mean Dice", *SCORES.values()], lines)
+
+
+def _correlation(rows: Rows, name: str) -> str:
+    known = [row for row in rows if name in row["scores"]]
+    if not known:
+        return "-"
+    rho, low, high = score_correlation(known, name)
+    return figure(rho) + ("" if np.isnan(low) else f" ({figure(low)} to {figure(high)})")
 
 
 def lesion_table(rows: Rows) -> str:
@@ -202,24 +289,6 @@ def lesion_table(rows: Rows) -> str:
     )
 
 
-def _mean_bar(name: str, where: str, rows: Rows, path: tuple[str, ...], bar: float) -> list[object]:
-    values = [value for row in rows if (value := _at(row, path)) is not None]
-    low, high = subject_interval(values, _mean)
-    mean = _mean(values)
-    interval = f"{figure(low)} to {figure(high)}"
-    return [name, f"{len(values)} {where}", figure(bar, 2), mean, interval, _met(mean >= bar)]
-
-
-def _at(row: Any, path: tuple[str, ...]) -> float | None:
-    for key in path:
-        row = row[key]
-    return None if row is None else float(row)
-
-
-def _met(met: bool) -> str:
-    return "met" if met else "**not met**"
-
-
 def _mean(values: Sequence[float | None]) -> float:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else float("nan")
@@ -227,66 +296,3 @@ def _mean(values: Sequence[float | None]) -> float:
 
 def _spread(values: Sequence[float]) -> tuple[float, float]:
     return _mean(values), min(values)
-
-
-PAGE = """# Real scans against their labels
-
-Model: {bundle}. The ten OASIS scans (skull-stripped, 1 mm) have manual labels of the Neuromorphometrics
-protocol. The {n_ixi} IXI scans (whole head, 2 mm, test split) have labels that another network made (DLMUSE, of the
-same protocol): silver truth. None of these images was trained on. The prior and the temperature were fitted on scans of
-the tune split, two of OASIS among them, so the test split is also shown apart.
-
-## The bars
-
-{bars}
-Dice, distances and AUROC are means over scans; intervals are over scans, or subjects with all of their copies, drawn
-again. ECE is pooled over the scans, of each structure's probability within 2 mm of its boundary, the worst structure.
-
-**What the protocols do.** The manual cortical grey matter holds the sulcal CSF between the gyri, which this model
-calls CSF: {sulcal:.0f} % of the manual cortex on OASIS. A right answer there counts as an error of cortex, of entropy
-and of calibration. IXI labels lie on a grid of 2 mm, where a voxel off at the surface of a thin structure costs much
-Dice, and they are those of a network: agreement beyond its own errors cannot be seen.
-
-**What would move them.** The trunk is that of the spike, trained for 15 minutes on 20 label maps: what Dice on IXI, on
-lesions and on the small structures lacks is a longer run on a GPU, with lesions of real shape and more whole heads at
-2 mm. The curves below show where calibration fails: probabilities of hippocampus and deep grey matter are too high at
-their borders and those of the white matter too low. That is a bias of where the border lies, most likely that of the
-FreeSurfer protocol of the label maps, and no temperature moves a border. Entropy is small where such an error is sure
-of itself, which holds down the AUROC in the brain as well.
-
-![Dice of every scan](segmentation-dice.png)
-
-## OASIS, manual labels
-
-{oasis}
-{per_scan}
-## IXI, automatic labels
-
-{ixi}
-![Calibration in the boundary band](segmentation-calibration.png)
-
-## Side by side with what else a user could take
-
-On the same OASIS scans, tissues only; in brackets this network on the scans that the tool ran on. CPU seconds are of
-one process over all its threads; this network's contain all from the scanner's volume back to it. The last column but
-one joins grey matter and CSF within the manual brain, where it no longer matters to whom sulcal CSF belongs: what is
-left of the lead there is who finds the white matter. The others need a skull-stripped image and name no structures.
-What takes long ran on fewer scans. {naive}
-
-{tools}
-## Lesions
-
-White-matter lesions of the elderly (FLAIR alone, 2 mm; masks by another network, DLWMLS), and gliomas (BraTS, manual,
-whole tumour with oedema). A glioma is found where the Jaccard index is at least {detected}. The MS scans have a mask of
-change between two visits, none of a single scan, so they are not counted here.
-
-{lesions}
-## Does the score of a case know its Dice?
-
-The score here is the mean predictive entropy of the brain; scans and damaged copies are those of
-[the page of doubt](doubt.md), which compares other scores. The gate's own sum over all signals was not measured.
-
-![Score against Dice](segmentation-score.png)
-
-`python -m pipelines.bench.segmentation`; the other tools: `pipelines/bench/baselines/tissues.py`.
-"""

@@ -47,7 +47,7 @@ def draw_dice(results: Results, path: Path) -> None:
 def draw_calibration(results: Results, path: Path) -> None:
     """How far frequency lies above or below confidence in the boundary band of each structure."""
     panels = (("oasis", "OASIS, manual labels"), ("ixi", "IXI, automatic labels"))
-    with plot(path, columns=2, inches=(6.8, 3.7)) as both:
+    with plot(path, columns=2, inches=(8.2, 3.8)) as both:
         for axes, (name, label) in zip(both, panels, strict=True):
             axes.axhline(0, color="#555555", linewidth=0.9)
             for key, found in results["calibration"][name].items():
@@ -58,18 +58,30 @@ def draw_calibration(results: Results, path: Path) -> None:
             axes.set_ylim(-0.6, 0.6)
         both[0].set_ylabel("how often it was there, less its probability")
         handles, names = both[0].get_legend_handles_labels()
-        both[0].figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
+        both[0].figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=7.5)
 
 
-def draw_scores(cases: Rows, path: Path) -> None:
-    """Score against mean Dice, clean and damaged."""
-    with plot(path, inches=(7.0, 3.4)) as axes:
-        for kind in dict.fromkeys(row["kind"] for row in cases):
-            own = [row for row in cases if row["kind"] == kind and row["score"] is not None]
-            axes.plot(
-                [r["dice"] for r in own], [r["score"] for r in own], "o", markersize=4, label=kind.replace("_", " ")
+def draw_scores(cases: Mapping[str, Rows], path: Path) -> None:
+    """The gate's score against mean Dice, many subjects beside many copies; darker is more damage."""
+    with plot(path, columns=2, inches=(7.8, 3.5)) as both:
+        for axes, name in zip(both, ("subjects", "ladder"), strict=True):
+            rows = [row for row in cases[name] if row["scores"]["gate"] is not None]
+            n = len({row["case"] for row in rows})
+            axes.axhline(1, color="#555555", linewidth=0.9, linestyle="--")
+            dots = axes.scatter(
+                [row["dice"] for row in rows],
+                [row["scores"]["gate"] for row in rows],
+                c=[row["level"] for row in rows],
+                cmap="viridis_r",
+                vmin=0,
+                vmax=5,
+                s=18,
+                edgecolors="#333333",
+                linewidths=0.3,
             )
-        axes.set_xlabel("mean Dice")
-        axes.set_ylabel("mean entropy of the brain, nats")
-        axes.set_title("What entropy tells of a segmentation's quality")
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+            axes.set_yscale("symlog", linthresh=1)
+            axes.set_yticks([0, 0.5, 1, 3, 10], ["0", "0.5", "1", "3", "10"], minor=False)
+            axes.set_xlabel("mean Dice")
+            axes.set_title(f"{len(rows)} cases of {n} subjects")
+        both[0].set_ylabel("the gate's score; above 1 a human looks")
+        both[0].figure.colorbar(dots, ax=both, label="level of damage", shrink=0.85)
