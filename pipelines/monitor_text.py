@@ -7,7 +7,6 @@ from triage.gate.monitor import FAILURES, LEVEL
 from triage.gate.monitored import alarm
 from triage.gate.wording import WORDING
 
-
 HIGH_RISK = 0.2
 """A promise so weak that a reader should be told what it makes of blind reviews."""
 

@@ -82,7 +82,7 @@ def test_without_a_promise_failures_are_watched_all_the_same_and_the_text_says_s
 def test_a_weak_promise_says_how_much_must_fail_before_blind_reviews_speak(
     queue: ReviewQueue, risk: float, told: bool
 ) -> None:
-    watched = watch(queue.engine, BUNDLE, replace(PROMISES, risk=risk), ("doubt",))
+    watched = watch(queue.engine, BUNDLE, replace(PROMISES, risk=risk), ("worst_patch",))
 
     said = as_text(watched)
 
