@@ -1,4 +1,7 @@
-"""What must never be accepted, whatever its header says: noise, nothing, fruit, a head upside down, wrong contrast."""
+"""What must never be accepted, whatever its header says: noise, nothing, fruit, a head upside down, wrong contrast.
+
+Knees and fruit come as DICOM that calls itself a T1 of a brain; the rest has only its file name to lie with.
+"""
 
 import json
 import subprocess
@@ -13,6 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.bench.no_brains import FIELD, never_accepted
+from tests.dicom_builders import classic
+from triage.case import Volume
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +40,13 @@ NOTHING: Mapping[str, Image] = {
         if name != "phantom"  # a head that the sample inbox holds: see test_sample_run.py
     },
 }
+LABELLED_BRAIN = ("knees", "fruit")
+LABELS = {
+    "BodyPartExamined": "BRAIN",
+    "StudyDescription": "MR BRAIN W/O CONTRAST",
+    "ProtocolName": "t1_mprage_sag_p2_iso",
+    "SeriesDescription": "T1 MPRAGE brain",
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +56,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]
     source = template()
     t1 = np.asarray(source.dataobj, np.float32)
     images = {name: (wrong(t1), source.affine) for name, wrong in HEADS.items()}
-    images |= {name: (image, np.eye(4)) for name, image in NOTHING.items()}
+    for name in LABELLED_BRAIN:
+        volume = Volume(array=NOTHING[name], affine=np.eye(4))
+        classic(place / "inbox" / name, volume=volume, PatientID=name, **LABELS)
+    images |= {name: (image, np.eye(4)) for name, image in NOTHING.items() if name not in LABELLED_BRAIN}
     for name, (image, affine) in images.items():
         nib.save(nib.Nifti1Image(image, affine), place / "inbox" / f"{name}_T1w.nii.gz")
     command = [
@@ -71,3 +86,12 @@ def test_none_is_accepted(reports: list[dict[str, object]]) -> None:
     routes = [r["verdict"]["route"] for r in reports]  # type: ignore[index]
 
     assert "accepted" not in routes
+
+
+def test_dicom_labelled_brain_is_segmented_as_one_and_goes_to_a_human(reports: list[dict[str, object]]) -> None:
+    labelled = [r for r in reports if r["case"]["input"]["format"] == "dicom_classic"]  # type: ignore[index]
+
+    assert len(labelled) == len(LABELLED_BRAIN)
+    for report in labelled:
+        assert report["measurements"]
+        assert report["verdict"]["route"] == "human_review"  # type: ignore[index]
