@@ -147,11 +147,13 @@ def card(job: Job) -> str:
     train, tune = len(job.corrections.train), len(job.corrections.tune)
     how = f"the trunk in {job.options.full} iterations, then posterior" if job.options.full else "head and posterior"
     findings = " It has no classifier of findings: fit it again." if job.options.full else ""
-    prior = "fitted again" if job.cases else "kept"
+    prior, gate = (
+        ("fitted again", "was calibrated again") if job.cases else ("kept", "is closed until it is calibrated")
+    )
     return (
         f"## Retrained\n\nFrom bundle {job.live_digest[:12]}: {how}, on {train} corrected scans of subjects that the "
         f"ledger lets train, each counted as {job.options.weight:g} synthetic images; {tune} others were looked at "
-        f"only. Temperature and prior weight were {prior}.{findings} The gate is closed until it is calibrated.\n"
+        f"only. Temperature and prior weight were {prior}.{findings} The gate {gate}.\n"
     )
 
 

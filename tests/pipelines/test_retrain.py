@@ -30,7 +30,7 @@ from pipelines.retrain_cells import corrected_cells, near
 from pipelines.retrain_corrections import load_corrected, open_ledger, read_corrections
 from pipelines.retrain_job import STAGES, Job, Options, read_stages
 from pipelines.retrain_plot import PLOT
-from pipelines.retrain_stages import move_head
+from pipelines.retrain_stages import card, move_head
 from pipelines.run import find_cases
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from pipelines.tracking import training_store
@@ -250,7 +250,8 @@ def test_the_bundle_knows_where_it_comes_from_and_accepts_nothing_before_it_is_c
     assert "every case goes to a human" in point.promise
     assert math.isnan(read_promises(new).risk)
     assert not read_promises(new).curve
-    assert "## Retrained" in (new / "docs" / "README.md").read_text()
+    assert "The gate is closed until it is calibrated." in (new / "docs" / "README.md").read_text()
+    assert "The gate was calibrated again." in card(replace(job, cases=new))
 
 
 def test_a_retraining_that_was_killed_goes_on_and_ends_with_the_same_bits(
