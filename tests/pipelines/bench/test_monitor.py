@@ -24,6 +24,15 @@ def test_a_site_repeats_by_its_seed():
     assert follow(2, failing) == follow(2, failing)
 
 
+def test_of_cleaner_cases_more_are_accepted_and_a_change_comes_when_it_is_said_to():
+    failing = np.where(np.arange(1600) < 100, FEW, 0.9)
+
+    clean, usual = (follow(3, failing, worse_sd=2.0, cleaner_sd=sd, quiet=100) for sd in (1.0, 0.0))
+
+    assert clean["accepted"] > usual["accepted"]
+    assert 100 < usual["tightened"] < 300
+
+
 def test_a_quantile_counts_sites_that_never_gave_an_alarm_as_the_slowest():
     delays = [30, None, 10, 20]
 
