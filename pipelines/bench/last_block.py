@@ -9,6 +9,7 @@ trained weights or anew from random ones (`pipelines.fit_last_block`).
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,13 @@ from pipelines.engine import BRAIN_CLASSES, SAMPLES
 from pipelines.evaluate import dice_table
 from pipelines.labelled import Labelled, by_cell, features_folder, label, labelled
 from pipelines.scans import Scan, read_nifti, read_scans
-from pipelines.turns import in_turns
+from pipelines.turns import cpu_seconds
 from triage.anatomy import LESION, N_CLASSES
 from triage.case import Volume
 
 PENALTIES_NATS = (1e3, 3e3, 1e4, 3e4)
 TIMED_SHAPE = (96, 128, 96)
-REPEATS = 3
+REPEATS = 9
 SCANS = ("malf_1000", "malf_1011", "ixi_IXI067-HH-1356")
 """Tune scans: two with manual labels, one whole head."""
 SHIFTED_SCANS = ("malf_1000", "ixi_IXI067-HH-1356")
@@ -93,7 +94,7 @@ def load_models(inputs: Inputs) -> Models:
 
 
 def measure_gates(models: Models, inputs: Inputs) -> list[dict[str, Any]]:
-    """One row a penalty, the network as it is first: channels, Dice, work, and time in turns with the whole network."""
+    """One row a penalty, the network as it is first: channels, Dice, work, and CPU time in turns with the whole one."""
     cells = read_cells(inputs.cache / CELLS)
     head = models.network.linear_head
     fitted = {p: channel_gates.fit(head, cells, penalty_nats=p) for p in PENALTIES_NATS}
@@ -101,7 +102,8 @@ def measure_gates(models: Models, inputs: Inputs) -> list[dict[str, Any]]:
     heads = {0.0: head} | {p: gates.mean for p, gates in fitted.items()}
     runners = [openvino_runner(network.trunk) for network in networks.values()]
     image = torch.rand(TIMED_SHAPE, generator=torch.Generator().manual_seed(0))
-    times = in_turns(*(lambda run=run: run(image) for run in runners), repeats=REPEATS)
+    rounds = [[cpu_seconds(partial(each, image))[1] for each in runners] for _ in range(REPEATS + 1)][1:]
+    times = np.median(rounds, axis=0).tolist()
     dice: dict[float, list[dict[str, float]]] = {p: [] for p in heads}
     kept = features_folder(inputs.cache, models.network.trunk)
     for one in labelled([s for s in read_scans(inputs.cases, ["tune"]) if s.name in SCANS], runners[0], kept):
