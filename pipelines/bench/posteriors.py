@@ -192,9 +192,10 @@ PAGE = """# Posteriors of the head, side by side
 
 Model: {bundle}. Every posterior was fitted on the same cells of synthetic images, over the features of
 the same trunk; each is a row of `models.posteriors.POSTERIORS`, but for the ensemble, and those with a temperature of
-their own, which is fitted on two tune scans. No weight saw a real scan. They are graded on the {manual} OASIS scans of the test split (manual labels), {silver} IXI scans of it (automatic labels), and damaged copies of
-{damaged} of these (noise, motion, missing slices, wrong contrast, two levels each). All see the same random cells of
-the brain and what lies around it, through the same anatomical prior, with 32 samples. Sulcal CSF counts as background.
+their own, which is fitted on two tune scans. No weight saw a real scan. They are graded on the {manual} OASIS scans of
+the test split (manual labels), {silver} IXI scans of it (automatic labels), and damaged copies of {damaged} of these
+(noise, motion, missing slices, wrong contrast, two levels each). All see the same random cells of the brain and what
+lies around it, through the same anatomical prior, with 32 samples. Sulcal CSF counts as background.
 
 {table}
 - Dice: mean over eight structures and scans. NLL, Brier: nats and squared error a voxel. ECE, ACE: of each structure's
