@@ -31,7 +31,7 @@ PERHAPS_BRAIN = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampledCase:
-    """Cells of one scan, (n,) int64. features: (F + 1, n). ratio: (H, n), of the prior at the scan's pose.
+    """cells: (n,) int64, which of one scan. features: (F + 1, n). ratio: (H, n), of the prior at its pose.
 
     classes: (8, n) uint8, sulcal CSF as background. around, band: (G, 8, n) bool, for each structure of GRADED the
     voxels in it or within 2 mm, and those within 2 mm of its boundary.
@@ -79,7 +79,7 @@ def segmenter_digest(engine: BundleEngine) -> str:
     """Of all that a segmentation depends on: neither limits nor a classifier of findings are part of it."""
     model = engine.model
     weights = [*model.trunk.state_dict().values(), *model.posterior.state.values(), model.atlas.probability]
-    known = [weight.numpy().tobytes() for weight in (*weights, model.training_prior)]
+    known = [weight.numpy().tobytes() for weight in (*weights, model.training_prior, model.class_weight)]
     return hashlib.sha256(b"".join([*known, repr((model.beta, model.temperature)).encode()])).hexdigest()[:12]
 
 
