@@ -45,7 +45,8 @@ class Bundle:
     """A model ready to predict. digest: SHA-256 of SHA256SUMS. classes: keys of the classes, background first.
 
     training_prior: (C - 1,) classes of healthy tissue as the likelihood expects them: their frequencies in training to
-    the fitted exponent gamma, see `models.priors.exponent`.
+    the fitted exponent gamma, see `models.priors.exponent`. class_weight: (C - 1,), the prior ratio of each of them is
+    multiplied by it: exp of the fitted offsets, 1 where none were.
     method: the posterior's row of POSTERIORS. beta: exponent of the prior ratio. temperature: of healthy tissue; the
     posterior is already divided by it, see `models.predictive.rule`. A state without a mean is that of the network's
     own head.
@@ -62,6 +63,7 @@ class Bundle:
     posterior: HeadPosterior
     atlas: Atlas
     training_prior: Tensor
+    class_weight: Tensor
     beta: float
     temperature: float
     density: FeatureDensity
@@ -97,6 +99,7 @@ def load_bundle(folder: Path) -> Bundle:
         posterior=posterior,
         atlas=read_atlas(folder / ATLAS),
         training_prior=_training_prior(settings),
+        class_weight=torch.tensor(settings.get("class_offsets", [0.0] * (len(classes) - 1))).exp(),
         beta=float(settings["beta"]),
         temperature=temperature,
         density=FeatureDensity(mean=density["mean"], whitening=density["whitening"]),

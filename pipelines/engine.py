@@ -169,6 +169,7 @@ class BundleEngine:
         if weight < 1 - 1e-3:
             atlas = atlas + (1 - weight) * self.unknown_pose.on_grid(grid, cell_affine)
         ratio = prior_ratio(atlas.reshape(len(model.training_prior), -1), model.training_prior, model.beta)
+        ratio *= model.class_weight[:, None]
         fine = functional.interpolate(-gain[None, None], size=conformed.image.shape, mode="trilinear")
         # Coarse voxel c lies at 4 c + 0.5 of the conformed grid; interpolate puts it at 4 c + 1.5.
         conflict = functional.pad(fine, (0, 1) * 3, mode="replicate")[0, 0, 1:, 1:, 1:].contiguous()
@@ -179,7 +180,7 @@ class BundleEngine:
         here = ratio.view(-1, *features.shape[1:])[:, ::2, ::2, ::2].reshape(len(ratio), -1)
         thin = augment(features[:, ::2, ::2, ::2])
         head, temperature = self.model.posterior.mean, self.model.temperature
-        effect = prior_effect(thin, head, here, temperature=temperature).numpy()
+        effect = prior_effect(thin, head, here, self.model.class_weight[:, None], temperature=temperature).numpy()
         return PriorEffect(voxels=effect[0], relabelled=effect[1], entropy_before=effect[2], entropy_after=effect[3])
 
     def _finding_samples(self, features: Tensor, coarse: Tensor, seed: int) -> NDArray[np.float64]:

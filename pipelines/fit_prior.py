@@ -1,4 +1,4 @@
-"""Fit the exponents of the anatomical prior and the temperature on labelled scans of the tune split.
+"""Fit the exponents of the anatomical prior, the temperature and the classes' offsets on labelled tune scans.
 
   python -m pipelines.fit_prior --cases cases.csv --bundle models/shipped --cache out/bench
 
@@ -10,7 +10,7 @@ border voxels are wrong at 1 mm, so the fit is to manual labels. What the automa
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,16 @@ from torch import Tensor
 from models import bundle as files
 from models.network import SUBVOXELS
 from models.predictive import augment
-from models.priors.exponent import FREE, WITHOUT_PRIOR, Choices, Exponents, fit, jackknife_error, mean_loss
+from models.priors.exponent import (
+    FREE,
+    WITHOUT_PRIOR,
+    Choices,
+    Exponents,
+    fit,
+    jackknife_error,
+    mean_loss,
+    with_offsets,
+)
 from pipelines.engine import BundleEngine, coarser, load_engine
 from pipelines.labelled import Labelled, by_cell, features_folder, labelled
 from pipelines.scans import read_scans
@@ -35,7 +44,7 @@ PROFILE = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 
 def main() -> None:
-    """Fit, print, write temperature, beta and gamma into the bundle and seal it again."""
+    """Fit, print, write what was fitted into the bundle and seal it again."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
@@ -56,11 +65,25 @@ def main() -> None:
     found = describe("manual", manual)
     if automatic:
         describe("automatic", automatic)
-    kept["beta"], kept["training_prior_exponent"] = found["beta"], found["gamma"]
-    kept["temperature"] *= found["temperature"]
-    kept["prior_fit"] = {key: value for key, value in found.items() if key not in kept}
+    keep(kept, found.pop("exponents"))
+    kept["prior_fit"] = found
     files.write_metadata(path, metadata)
     print(f"bundle {files.seal(args.bundle)}")
+
+
+def keep(settings: dict[str, Any], found: Exponents) -> None:
+    """Put what was fitted into a bundle's settings. The posterior is divided by the temperature that stood there."""
+    settings["beta"], settings["training_prior_exponent"] = found.beta, found.gamma
+    settings["temperature"] *= found.temperature
+    offsets = np.zeros(LESION)
+    offsets[HEALTHY_BRAIN] = found.offsets
+    settings["class_offsets"] = offsets.round(4).tolist()
+
+
+def fit_all(subjects: Sequence[Choices]) -> tuple[Exponents, float]:
+    """Exponents, temperature and offsets of these subjects, and nats a voxel."""
+    theta, nll = fit(subjects, with_offsets(subjects))
+    return Exponents.at(theta), nll
 
 
 def choices(one: Labelled, engine: BundleEngine, frequency: Tensor, generator: torch.Generator) -> Choices:
@@ -95,40 +118,45 @@ def _counted(classes: Tensor) -> Tensor:
     return (classes >= HEALTHY_BRAIN.start) & (classes < HEALTHY_BRAIN.stop)
 
 
-def describe(name: str, subjects: Sequence[Choices]) -> Mapping[str, Any]:
+def describe(name: str, subjects: Sequence[Choices]) -> dict[str, Any]:
     """Fit to these subjects and print it: estimates, their standard errors, and the profile of beta."""
-    theta, nll = fit(subjects)
-    found = Exponents.at(theta)
+    found, nll = fit_all(subjects)
+    _, without_offsets = fit(subjects)
     _, only_temperature = fit(subjects, WITHOUT_PRIOR)
     neither, _ = mean_loss(np.array([1.0, 0, 0]), subjects)
-    temperature_error, beta_error = jackknife_error(subjects, _estimates)
+    temperature_error, beta_error, *offset_errors = (float(error) for error in jackknife_error(subjects, _estimates))
     print(f"{name} labels, {len(subjects)} subjects:")
     print(f"  temperature {found.temperature:.3f} +- {temperature_error:.3f} times the bundle's own")
     print(f"  beta {found.beta:.3f} +- {beta_error:.3f}, gamma {found.gamma:.2f}")
-    print(f"  nats a voxel: {nll:.4f}; with a temperature alone {only_temperature:.4f}; with neither {neither:.4f}")
-    profile = [(beta, fit(subjects, at_beta(beta, found.gamma))[1]) for beta in PROFILE]
+    pairs = zip(found.offsets, offset_errors, strict=True)
+    print("  offsets, nats: " + "  ".join(f"{offset:+.2f} +- {error:.2f}" for offset, error in pairs))
+    print(
+        f"  nats a voxel: {nll:.4f}; without offsets {without_offsets:.4f}; "
+        f"with a temperature alone {only_temperature:.4f}; with nothing {neither:.4f}"
+    )
+    profile = [(beta, fit(subjects, at_beta(beta, found))[1]) for beta in PROFILE]
     print("  at beta " + "  ".join(f"{beta}: {value:.4f}" for beta, value in profile), flush=True)
     return {
-        "temperature": found.temperature,
-        "beta": found.beta,
-        "gamma": found.gamma,
+        "exponents": found,
         "subjects": len(subjects),
         "nll": nll,
+        "nll_without_offsets": without_offsets,
         "nll_without_prior": only_temperature,
-        "temperature_error": float(temperature_error),
-        "beta_error": float(beta_error),
+        "temperature_error": temperature_error,
+        "beta_error": beta_error,
+        "offset_errors": offset_errors,
     }
 
 
-def at_beta(beta: float, gamma: float) -> list[tuple[float, float]]:
+def at_beta(beta: float, found: Exponents) -> list[tuple[float, float]]:
     """Bounds that leave only the temperature free."""
-    u, v = beta * (1 - gamma), beta * gamma
-    return [FREE[0], (u, u), (v, v)]
+    u, v = beta * (1 - found.gamma), beta * found.gamma
+    return [FREE[0], (u, u), (v, v), *((offset, offset) for offset in found.offsets)]
 
 
 def _estimates(subjects: Sequence[Choices]) -> NDArray[np.float64]:
-    found = Exponents.at(fit(subjects)[0])
-    return np.array([found.temperature, found.beta])
+    found, _ = fit_all(subjects)
+    return np.array([found.temperature, found.beta, *found.offsets])
 
 
 if __name__ == "__main__":

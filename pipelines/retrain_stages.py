@@ -13,9 +13,8 @@ from models import bundle as files
 from models.density import fit_density
 from models.posteriors import POSTERIORS
 from models.posteriors.correction import correct_head
-from models.priors.exponent import Exponents, fit
 from pipelines.engine import load_engine
-from pipelines.fit_prior import choices
+from pipelines.fit_prior import choices, fit_all, keep
 from pipelines.labelled import labelled
 from pipelines.model_card import add_to_card
 from pipelines.retrain_cells import CorrectedCells, corrected_cells, overlap, weighted
@@ -122,7 +121,7 @@ def close_gate(point: Path) -> None:
 
 
 def refit_exponents(bundle: Path, cases: Path, seed: int) -> Metrics:
-    """Temperature and prior weight on manually labelled scans of the tune split.
+    """Temperature, prior weight and offsets of classes on manually labelled scans of the tune split.
 
     Not on corrections: what a reviewer left alone is the model's own answer, and would call it right by construction.
     """
@@ -132,10 +131,8 @@ def refit_exponents(bundle: Path, cases: Path, seed: int) -> Metrics:
     settings = metadata["brain_triage"]
     frequency, engine = torch.tensor(settings["training_prior"]), load_engine(bundle)
     generator = torch.Generator().manual_seed(seed)
-    theta, nll = fit([choices(one, engine, frequency, generator) for one in labelled(scans, engine.runner)])
-    found = Exponents.at(theta)
-    settings["beta"], settings["training_prior_exponent"] = found.beta, found.gamma
-    settings["temperature"] *= found.temperature
+    found, nll = fit_all([choices(one, engine, frequency, generator) for one in labelled(scans, engine.runner)])
+    keep(settings, found)
     settings["prior_fit"] = {"subjects": len(scans), "nll": nll}
     files.write_metadata(path, metadata)
     files.seal(bundle)

@@ -7,11 +7,13 @@ from models.network import SUBVOXELS
 from models.predictive import DENSE_CELLS, fused
 
 
-def prior_effect(features: Tensor, head: Tensor, ratio: Tensor, *, temperature: float = 1.0) -> Tensor:
+def prior_effect(
+    features: Tensor, head: Tensor, ratio: Tensor, class_weight: Tensor, *, temperature: float = 1.0
+) -> Tensor:
     """(4, C) float64, by the class with the prior: voxels, those of another class without it, and two sums in nats.
 
     The sums are of the entropy without the prior and with it. features: (F + 1, N), last row ones; head: (8 C, F + 1),
-    divided by the temperature; ratio: (C - 1, N).
+    divided by the temperature; ratio: (C - 1, N), of which class_weight, (C - 1, 1), is there without the prior too.
     """
     classes = len(ratio) + 1
     total = torch.zeros(4, classes, dtype=torch.float64)
@@ -19,7 +21,7 @@ def prior_effect(features: Tensor, head: Tensor, ratio: Tensor, *, temperature: 
     for cells, here in parts:
         logits = (head @ cells).view(classes, SUBVOXELS, -1)
         logits = logits - logits.amax(dim=0)
-        without, before = fused(logits, torch.ones(1, 1, 1), temperature=temperature)
+        without, before = fused(logits, class_weight[:, None], temperature=temperature)
         p, after = fused(logits, here[:, None], temperature=temperature)
         labels = p.argmax(dim=0).ravel()
         changed = labels != without.argmax(dim=0).ravel()

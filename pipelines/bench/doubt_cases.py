@@ -111,9 +111,10 @@ def measured(inputs: Inputs) -> list[Row]:
 def digest_of(judge: Judge) -> str:
     """Of all that a row depends on but the trunk and the density; neither limits nor a classifier make it stale."""
     heads = [posterior.sample(2, seed=SEED) for posterior in (judge.engine.model.posterior, *judge.posteriors.values())]
-    parts = [*heads, judge.engine.model.atlas.probability, judge.engine.model.training_prior]
+    model = judge.engine.model
+    parts = [*heads, model.atlas.probability, model.training_prior, model.class_weight]
     known = [part.numpy().tobytes() for part in parts] + [
-        repr((judge.engine.model.beta, judge.engine.model.temperature)).encode()
+        repr((model.beta, model.temperature)).encode()
     ]
     return hashlib.sha256(b"".join(known)).hexdigest()[:12]
 

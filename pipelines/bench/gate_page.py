@@ -104,7 +104,7 @@ def caught_at(rows: Rows, name: str, flagged: float) -> float:
 
 def at_best(rows: Rows, flagged: float) -> float:
     """Share of failures that a score could catch that ranks every failure first."""
-    return min(1.0, math.floor(flagged * len(rows) + 1e-9) / max(1.0, losses(rows).sum()))
+    return min(1.0, math.floor(flagged * len(rows) + 1e-9) / max(1.0, float(losses(rows).sum())))
 
 
 def draw_curves(rows: Rows, path: Path) -> None:
@@ -137,10 +137,10 @@ def _bars(results: Results, rows: Rows, test: Rows) -> str:
     clean = [one for one in results["clean"] if not one["refused"]]
     adults = {"": clean, " of the ages it speaks for": [one for one in clean if one["of_age"]]}
     lines: list[list[object]] = []
-    for which, own in adults.items():
-        coverage = [float(one["accepted"]) for one in own]
+    for which, some in adults.items():
+        coverage = [float(one["accepted"]) for one in some]
         name, met = f"clean adult scans accepted{which}", _met(np.mean(coverage) >= COVERAGE)
-        lines.append([name, len(own), f"{COVERAGE:.0%}", *_share(coverage), met])
+        lines.append([name, len(some), f"{COVERAGE:.0%}", *_share(coverage), met])
     asked = {"test": test, "test and pathology": rows}
     asked |= {f"{split}, missed lesions counted": with_lesions(own) for split, own in asked.items()}
     for split, own in asked.items():

@@ -55,7 +55,7 @@ def compared(scenes: Sequence[Scene], frequency: Tensor, usual: Exponents | None
     tuned = [one.choices(frequency) for one in scenes if one.split == "tune" and one.manual]
     bounds = {"none": WITHOUT_PRIOR, "prior": FREE}
     if usual is not None:
-        bounds["usual"] = at_beta(usual.beta, usual.gamma)
+        bounds["usual"] = at_beta(usual.beta, usual)
     fits = {name: Exponents.at(fit(tuned, bound)[0]) for name, bound in bounds.items()}
     return {
         "fits": {name: {k: getattr(e, k) for k in ("temperature", "beta", "gamma")} for name, e in fits.items()},

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.priors.exponent import Exponents, loss
-from pipelines.fit_prior import CELLS, HEALTHY_BRAIN, at_beta, describe, of_cells, some_cells
+from pipelines.fit_prior import CELLS, HEALTHY_BRAIN, at_beta, describe, keep, of_cells, some_cells
 from triage.anatomy import LESION, N_CLASSES
 
 N = 60
@@ -57,11 +57,13 @@ def test_the_third_term_divides_the_atlas_by_the_frequency_in_training():
 
 
 def test_bounds_at_a_beta_leave_only_the_temperature_free():
-    bounds = at_beta(0.4, 0.25)
+    bounds = at_beta(0.4, Exponents(temperature=2.0, beta=0.7, gamma=0.25, offsets=(0.0, -1.5)))
 
     assert bounds[0][0] < bounds[0][1]
-    found = Exponents.at(np.array([1.0, bounds[1][0], bounds[2][0]]))
+    found = Exponents.at(np.array([1.0, *(low for low, _ in bounds[1:])]))
     assert (found.beta, found.gamma) == (pytest.approx(0.4), pytest.approx(0.25))
+    assert found.offsets == (0.0, -1.5)
+    assert all(low == high for low, high in bounds[1:])
 
 
 def test_what_is_fitted_and_what_it_won_is_said(capsys):
@@ -69,7 +71,19 @@ def test_what_is_fitted_and_what_it_won_is_said(capsys):
 
     found = describe("manual", subjects)
 
-    theta = np.array([1 / found["temperature"], *(b[0] for b in at_beta(found["beta"], found["gamma"])[1:])])
+    best = found["exponents"]
+    theta = np.array([1 / best.temperature, *(low for low, _ in at_beta(best.beta, best)[1:])])
     assert found["nll"] == pytest.approx(np.mean([loss(theta, s)[0] for s in subjects]), abs=1e-6)
-    assert found["nll"] <= found["nll_without_prior"]
+    assert found["nll"] <= found["nll_without_offsets"] <= found["nll_without_prior"]
     assert "manual labels, 3 subjects" in capsys.readouterr().out
+
+
+def test_a_bundle_keeps_what_was_fitted_as_offsets_of_the_brain_alone():
+    settings = {"temperature": 1.5}
+    inside = tuple(float(k) for k in range(HEALTHY_BRAIN.stop - HEALTHY_BRAIN.start))
+
+    keep(settings, Exponents(temperature=2.0, beta=0.4, gamma=0.0, offsets=inside))
+
+    assert settings["temperature"] == 3.0  # the posterior was divided by the one that stood there
+    assert (settings["beta"], settings["training_prior_exponent"]) == (0.4, 0.0)
+    assert settings["class_offsets"] == [0.0, 0.0, *inside]

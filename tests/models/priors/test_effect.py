@@ -25,7 +25,9 @@ def test_the_effect_is_that_of_every_voxel_with_the_prior_and_without(monkeypatc
             entropies = [float(-(d * torch.log(d)).sum()) for d in (q, p)]
             expected[:, int(p.argmax())] += [1, float(p.argmax() != q.argmax()), *entropies]
 
-    np.testing.assert_allclose(prior_effect(features, head, ratio), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        prior_effect(features, head, ratio, torch.ones(C - 1, 1)), expected, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_prior_that_says_nothing_changes_nothing():
@@ -33,7 +35,7 @@ def test_a_prior_that_says_nothing_changes_nothing():
     features = augment(torch.randn(F, N, generator=generator))
     head = torch.randn(SUBVOXELS * C, F + 1, generator=generator)
 
-    voxels, relabelled, before, after = prior_effect(features, head, torch.ones(C - 1, N))
+    voxels, relabelled, before, after = prior_effect(features, head, torch.ones(C - 1, N), torch.ones(C - 1, 1))
 
     assert voxels.sum() == SUBVOXELS * N
     assert relabelled.sum() == 0

@@ -8,7 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.priors.exponent import FREE, WITHOUT_PRIOR, Choices, Exponents, fit, jackknife_error, loss, mean_loss
+from models.priors.exponent import (
+    FREE,
+    WITHOUT_PRIOR,
+    Choices,
+    Exponents,
+    fit,
+    jackknife_error,
+    loss,
+    mean_loss,
+    with_offsets,
+)
 from models.priors.fusion import fuse, prior_ratio
 
 C, N = 4, 1500
@@ -116,6 +126,51 @@ def test_without_the_prior_only_the_temperature_is_fitted(subjects):
     nearby = [mean_loss(theta + np.array([step, 0, 0]), subjects)[0] for step in (-0.05, -0.01, 0.01, 0.05)]
     assert Exponents.at(theta).beta == 0
     assert fit(subjects, FREE)[1] < value < min(nearby)
+
+
+OFFSETS = np.array([0.0, 0.8, -1.2, 0.3])
+
+
+def test_the_loss_with_offsets_is_that_of_weighted_classes():
+    one = subject(2, n=50)
+
+    value, _ = loss(np.concatenate([TRUTH, OFFSETS]), one)
+
+    p = torch.softmax(torch.tensordot(torch.from_numpy(TRUTH).float(), one.terms, 1), dim=0)
+    p = p * torch.from_numpy(OFFSETS).exp()[:, None]
+    assert value == pytest.approx(float(-torch.log((p / p.sum(dim=0)).gather(0, one.chosen[None])).mean()), abs=1e-4)
+
+
+def test_the_gradient_of_the_offsets_is_that_of_the_loss():
+    one, step, theta = subject(1), 1e-2, np.concatenate([TRUTH, OFFSETS])
+
+    _, slope = loss(theta, one)
+
+    ends = [[loss(theta + sign * step * axis, one)[0] for sign in (1, -1)] for axis in np.eye(len(theta))]
+    np.testing.assert_allclose(slope, [(up - down) / (2 * step) for up, down in ends], atol=1e-4)
+
+
+def test_a_class_that_the_network_takes_for_too_frequent_is_found(subjects):
+    terms = [s.terms.clone() for s in subjects]
+    for each in terms:
+        each[0] -= torch.from_numpy(OFFSETS).float()[:, None] / TRUTH[0]
+    biased = [Choices(terms=each, chosen=s.chosen) for each, s in zip(terms, subjects, strict=True)]
+
+    theta, value = fit(biased, with_offsets(biased))
+
+    found = Exponents.at(theta)
+    first = np.log(FREQUENCY[0] / FREQUENCY).numpy() * TRUTH[2]  # gamma's part, which offsets take in
+    np.testing.assert_allclose(found.offsets, OFFSETS + first, atol=0.2)
+    assert found.gamma == 0 and value <= mean_loss(np.concatenate([TRUTH, OFFSETS]), biased)[0]
+
+
+def test_of_a_class_that_nobody_labelled_no_offset_is_fitted(subjects):
+    some = [Choices(terms=s.terms[:, :, s.chosen != 2], chosen=s.chosen[s.chosen != 2]) for s in subjects]
+
+    bounds = with_offsets(some)
+
+    assert bounds[3] == bounds[5] == (0, 0)
+    assert all(low < high for low, high in (bounds[4], bounds[6]))
 
 
 def test_the_jackknife_error_of_a_mean_is_the_standard_error(subjects):
