@@ -13,7 +13,9 @@ only written again. The network's weights have never seen a real scan. Two cores
 
 The rule is r(h) ~ q(h | healthy) (pi(h) / pi_train(h))^beta; lesion keeps the network's probability to the last bit,
 for any atlas, pose and exponent (`tests/models/priors/test_fusion.py`). Its coefficients are fitted together, as a
-convex problem (`models.priors.exponent`): 1/T, beta, and gamma in pi_train ~ frequency^gamma.
+convex problem (`models.priors.exponent`): 1/T, beta, and gamma in pi_train ~ frequency^gamma or, since bundle 0.3, one
+offset for every class instead (`docs/adr/0009-offsets-of-classes.md`). Only the first table below knows offsets: what
+follows tells what the atlas is worth beside a temperature alone.
 """
 
 FITTED = """## What the likelihood is divided by
@@ -27,7 +29,7 @@ choice with its own temperature.
 
 AUTOMATIC = """
 Automatic labels were made by another network at 2 mm; half of their border voxels are wrong at 1 mm, which asks for
-more temperature and more prior than is good for manual labels. The bundle takes the fit to manual labels.
+more temperature and more prior than is good for manual labels. The bundle takes the last row, fitted to manual labels.
 """
 
 WORTH = """## With and without the prior

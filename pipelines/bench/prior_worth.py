@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from models.cells import read_cells
-from models.priors.exponent import FREE, WITHOUT_PRIOR, Bounds, Exponents, fit
+from models.priors.exponent import FREE, WITHOUT_PRIOR, Bounds, Exponents, fit, with_offsets
 from pipelines.bench.page import Inputs, kept
 from pipelines.bench.prior_heads import DRAWS, drawn_heads
 from pipelines.bench.prior_scenes import Scene, grade, scenes
@@ -64,19 +64,25 @@ def compared(scenes: Sequence[Scene], frequency: Tensor, usual: Exponents | None
 
 
 def measure_variants(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans: Sequence[Scan]) -> dict[str, Any]:
-    """Loss on the tune split of other choices: what the likelihood is divided by, and how blurred the atlas is."""
+    """Loss on the tune split of other choices: what the likelihood is weighed by, and how blurred the atlas is."""
     folder = inputs.cache / "prior" / segmenter_digest(engine)
     features = features_folder(inputs.cache, engine.model.trunk)
 
     def losses() -> list[dict[str, Any]]:
         atlases = {0.0: engine.model.atlas} | {sd: engine.model.atlas.blurred(sd) for sd in BLURS_MM}
         seen = [scenes(one, engine, list(atlases.values())) for one in labelled(scans, engine.runner, features)]
-        kinds = {"no prior": (0.0, WITHOUT_PRIOR), "gamma 1": (0.0, AS_IN_TRAINING), "gamma fitted": (0.0, FREE)}
-        kinds |= {f"gamma fitted, blurred by {sd:g} mm more": (sd, FREE) for sd in BLURS_MM}
+        kinds: dict[str, tuple[float, Bounds | None]] = {
+            "no prior": (0.0, WITHOUT_PRIOR),
+            "gamma 1": (0.0, AS_IN_TRAINING),
+            "gamma fitted": (0.0, FREE),
+            **{f"gamma fitted, blurred by {sd:g} mm more": (sd, FREE) for sd in BLURS_MM},
+            "an offset for every class": (0.0, None),
+        }
         rows = []
         for (name, (sd, bounds)), manual in itertools.product(kinds.items(), (True, False)):
             ones = [some[list(atlases).index(sd)] for some in seen]
-            theta, nll = fit([one.choices(frequency) for one in ones if one.manual == manual], bounds)
+            chosen = [one.choices(frequency) for one in ones if one.manual == manual]
+            theta, nll = fit(chosen, bounds or with_offsets(chosen))
             e = Exponents.at(theta)
             rows.append({"name": name, "manual": manual, "nll": nll, "beta": e.beta, "gamma": e.gamma})
         return rows
