@@ -102,6 +102,17 @@ def test_the_training_prior_is_the_frequency_of_the_classes_to_the_fitted_expone
     np.testing.assert_allclose(bundle.training_prior, expected / expected.sum(), rtol=1e-6)
 
 
+def test_a_class_weighs_the_exponential_of_its_offset_and_one_where_none_was_fitted(folder):
+    before = load_bundle(folder)
+    metadata = json.loads((folder / METADATA).read_text())
+    metadata["brain_triage"]["class_offsets"] = [0.0, -1.5]
+    write_metadata(folder / METADATA, metadata)
+    seal(folder)
+
+    assert before.class_weight.tolist() == [1, 1]
+    np.testing.assert_allclose(load_bundle(folder).class_weight, [1, np.exp(-1.5)], rtol=1e-6)
+
+
 def test_the_head_and_its_posterior_are_divided_by_the_temperature(sealed, network):
     posterior = load_bundle(sealed).posterior
 

@@ -183,6 +183,24 @@ def test_a_healthy_template_has_no_lesion(prediction: Prediction) -> None:
     assert (prediction.labels == LESION).mean() < 1e-3
 
 
+def test_offsets_of_classes_move_borders_within_the_brain_and_nothing_else(prediction: Prediction) -> None:
+    engine = load_engine(SHIPPED)
+    others = torch.ones(LESION)
+    others[WHITE] = 4.0
+    other = replace(
+        engine, model=replace(engine.model, class_weight=others * engine.model.class_weight), samples=SAMPLES
+    )
+
+    moved = other.predict(template(), seed=SEED)
+
+    white, was = (float((p.labels == WHITE).mean()) for p in (moved, prediction))
+    assert white > 1.005 * was
+    lesion, before = (p.volumes_mm3[:, LESION].mean() for p in (moved, prediction))
+    assert lesion == pytest.approx(before, rel=0.05)  # apart from which cells were surveyed
+    np.testing.assert_array_equal(moved.conflict, prediction.conflict)
+    assert moved.feature_distance == prediction.feature_distance
+
+
 def test_the_scanners_grid_says_the_same_at_the_same_millimetres(otherwise: Prediction) -> None:
     step = np.linalg.inv(otherwise.affine) @ otherwise.scanner_affine
     shape = otherwise.scanner_labels.shape
