@@ -38,7 +38,7 @@ def promise(found: Calibration, confidence: float) -> str:
         f"With {confidence:.0%} confidence the measurements of at most {level.risk:.0%} of the accepted cases fail "
         f"({means(found.score.habits)}): of {n} calibration subjects {level.accepted} were accepted, {level.failures} "
         f"of these failed. "
-        f"That holds for T1 of adults{oldest} like theirs ({', '.join(covered) or 'no group by itself'}), damaged as "
+        f"That holds for T1 of adults{oldest} like theirs ({', '.join(covered) or 'together: no scanner or age by itself'}), damaged as "
         f"often as in the stated mixture, and for no other scanners, ages and diseases. {_lesions(found)}"
     )
 
