@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, required=True, help="folder written by pipelines.draw_cells")
     parser.add_argument("--posterior", choices=POSTERIORS, default="subject_bootstrap")
     parser.add_argument("--name", default="brain-triage-spike")
-    parser.add_argument("--version", default="0.2.4")
+    parser.add_argument("--version", default="0.3.0")
     args = parser.parse_args()
     build(**vars(args))
 
