@@ -34,12 +34,13 @@ def promise(found: Calibration, confidence: float) -> str:
         )
     oldest = f" up to {found.oldest_years:g} years" if math.isfinite(found.oldest_years) else ""
     covered = [group.group for group in found.groups if group.covered and not group.group.endswith((OTHER, UNKNOWN))]
+    which = ", ".join(covered) or "together: no scanner or age by itself"
     return (
         f"With {confidence:.0%} confidence the measurements of at most {level.risk:.0%} of the accepted cases fail "
         f"({means(found.score.habits)}): of {n} calibration subjects {level.accepted} were accepted, {level.failures} "
         f"of these failed. "
-        f"That holds for T1 of adults{oldest} like theirs ({', '.join(covered) or 'together: no scanner or age by itself'}), damaged as "
-        f"often as in the stated mixture, and for no other scanners, ages and diseases. {_lesions(found)}"
+        f"That holds for T1 of adults{oldest} like theirs ({which}), damaged as often as in the stated mixture, and "
+        f"for no other scanners, ages and diseases. {_lesions(found)}"
     )
 
 

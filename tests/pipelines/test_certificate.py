@@ -50,7 +50,7 @@ def test_the_promise_says_what_and_for_whom(calibration: Calibration) -> None:
 
     assert f"of at most {calibration.certified.risk:.0%} of the accepted cases fail" in said  # type: ignore[union-attr]
     assert "Dice is under 0.8" in said
-    assert "(no group by itself)" in said  # 60 subjects carry 10 % of no group beside sixteen others
+    assert "(together: no scanner or age by itself)" in said  # 60 subjects carry 10 % of no group beside sixteen others
     assert "no other scanners" in said
     assert "adults up to 79 years" in said  # the oldest of the builder's
 
