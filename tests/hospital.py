@@ -25,7 +25,7 @@ CONFIG = """
 device: reference
 blind_review: 0
 writers: [nifti]
-tracking: {"on": false}
+tracking: {{"on": {tracked}}}
 """
 
 
@@ -81,12 +81,17 @@ class Hospital:
 
 
 def open_hospital(
-    folder: Path, patients: Mapping[str, LittleHead], cases: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    patients: Mapping[str, LittleHead],
+    cases: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    tracked: bool = False,
 ) -> Hospital:
     """Its model is live, its patients lie in the inbox. cases: a table of labelled heads, for the gate."""
     monkeypatch.setattr(pose, "STARTS_DEG", ((0, 0, 0),))  # little heads are never tilted
     monkeypatch.setattr(retrain_replay, "REPLAY", folder / "replay")
-    (folder / "site.yaml").write_text(CONFIG)
+    (folder / "site.yaml").write_text(CONFIG.format(tracked=str(tracked).lower()))
     place = Hospital(folder=folder, patients=patients)
     for patient, head in patients.items():
         tags = {"PatientID": patient, "PatientName": f"Doe^{patient}", "PatientAge": "040Y"}

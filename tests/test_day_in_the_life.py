@@ -13,6 +13,7 @@ from pipelines.bundles import identify, open_history
 from pipelines.retrain_corrections import open_ledger
 from pipelines.review import review_site
 from pipelines.run import find_cases
+from pipelines.tracking_registry import open_registry
 from tests.hospital import Hospital, open_hospital, set_limits
 from tests.little_heads import LittleHead, write_table
 from tests.triage.web.readers import the_owner
@@ -42,7 +43,14 @@ def one_thread() -> Iterator[None]:
 def hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Hospital:
     """Twelve patients lie in its inbox."""
     cases = write_table(tmp_path / "cases", [*TUNE, *TEST])
-    return open_hospital(tmp_path, PATIENTS, cases, monkeypatch)
+    return open_hospital(tmp_path, PATIENTS, cases, monkeypatch, tracked=True)
+
+
+def live_in_mlflow(hospital: Hospital) -> str | None:
+    """Digest of the bundle that the alias names."""
+    registry = open_registry(hospital.settings)
+    assert registry is not None
+    return registry.pointed_at()
 
 
 def read_the_queue(hospital: Hospital, correct: Sequence[str], reject: str) -> None:
@@ -98,4 +106,8 @@ def test_what_two_corrections_teach_in_a_day(
     old = decided[first.bundle.digest]
     assert [case.decision.route for case in old].count(Route.HUMAN_REVIEW) == len(HARD)
     assert not any(case.decision.current for case in old)
+    assert live_in_mlflow(hospital) == last.bundle.digest
+
+    assert hospital.command("rollback") == 0
+    assert live_in_mlflow(hospital) == first.bundle.digest
     assert hospital.command("audit", "verify") == 0
