@@ -44,9 +44,8 @@ PAGE = """# The predictive: many models in little time
 
 ## Cost over one deterministic pass
 
-A pass is the OpenVINO trunk, the mean head and the prior on every voxel. CPU seconds of the process, medians of
-{rounds} rounds in turns, while other work kept the machine busy: wall times would say little. Memory-bound work, which
-sampling is, may suffer more from that than the trunk does.
+A pass is the OpenVINO trunk, the mean head and the prior on every voxel. CPU seconds of the process over all its
+threads, medians of {rounds} rounds in turns.
 
 {costs}
 {budget}
