@@ -22,7 +22,7 @@ from triage.verdict import Route
 
 NOTE = "README.txt"
 """Written last: a folder that holds this very text is a complete sample."""
-EDITION = 1
+EDITION = 2
 
 SAGITTAL = Grid(axes="PIL", shape=(240, 256, 192), spacing_mm=(1.0, 1.0, 1.0))
 AXIAL = Grid(axes="LPS", shape=(200, 248, 200), spacing_mm=(1.0, 1.0, 1.0))

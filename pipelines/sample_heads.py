@@ -18,7 +18,7 @@ from triage.case import Volume
 
 DARK, GREY, WHITE = 0.25, 0.62, 0.86
 """About where CSF, grey and white matter lie in the template, which is scaled to [0, 1]."""
-SHARPENING = 0.8
+SHARPENING = 0.5
 """Of the way from the template's blurred tissues to crisp ones."""
 SCALP_MM = 28
 """Margin around the brain; the scalp ends well within it."""
@@ -43,7 +43,7 @@ class Head:
     warp_mm: tuple[float, float] = (2.5, 0.6)
     levels: tuple[float, float, float] = (0.25, 0.66, 1.0)
     noise: float = 0.02
-    bias: float = 0.05
+    bias: float = 0.04
     scalp: bool = True
     lesions: bool = False
 
