@@ -113,9 +113,7 @@ def digest_of(judge: Judge) -> str:
     heads = [posterior.sample(2, seed=SEED) for posterior in (judge.engine.model.posterior, *judge.posteriors.values())]
     model = judge.engine.model
     parts = [*heads, model.atlas.probability, model.training_prior, model.class_weight]
-    known = [part.numpy().tobytes() for part in parts] + [
-        repr((model.beta, model.temperature)).encode()
-    ]
+    known = [part.numpy().tobytes() for part in parts] + [repr((model.beta, model.temperature)).encode()]
     return hashlib.sha256(b"".join(known)).hexdigest()[:12]
 
 

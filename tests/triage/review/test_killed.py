@@ -3,6 +3,7 @@
 import hashlib
 import json
 import multiprocessing
+import os
 import random
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from triage.review import ReaderVerdict, ReviewDesk, ReviewQueue, State, connect
 from triage.review.records import Opinion
 
 CASES = 12
-KILLS = 10
+KILLS = int(os.environ.get("BRAIN_TRIAGE_KILLS", "10"))
 
 
 def review_all(url: str, folder: Path, account: int, done: Connection) -> None:
