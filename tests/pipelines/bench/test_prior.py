@@ -81,7 +81,7 @@ def test_the_likelihood_is_the_one_that_the_exponents_are_fitted_by(scene):
 
     (row,) = grade([scene], exponents, FREQUENCY)
 
-    theta = np.array([1 / 1.7, *(low for low, _ in at_beta(0.6, 0.3)[1:])])
+    theta = np.array([1 / 1.7, *(low for low, _ in at_beta(exponents.beta, exponents)[1:])])
     assert row["nll"] == pytest.approx(loss(theta, scene.choices(FREQUENCY))[0], rel=1e-4)
 
 
