@@ -47,6 +47,7 @@ BUSY = (
     "processors, over all stages, say what the case takes: on two idle ones its wall time lies between half of them "
     "and all."
 )
+QUIET = "The budgets of time are those of an idle machine, as this one was."
 SAMPLE, REAL = "the sample", "real series of several vendors"
 PAGE = """# What a case costs
 
@@ -174,7 +175,7 @@ def write(results: Results, folder: Path) -> str:
         machine=results["machine"],
         load=results["load"],
         repeats=REPEATS,
-        judged=BUSY if busy else "",
+        judged=BUSY if busy else QUIET,
         stages=table(["stage", "median", "budget"], rows),
         bundle=results["bundle"],
         trunk=f"in eager torch {eager:.2f} s, in OpenVINO {fast:.2f} s: a ratio of {eager / fast:.2f}",
