@@ -62,6 +62,20 @@ def test_lesions_are_promised_only_at_a_limit_that_was_tested_for_them(
     assert found.certified_with_lesions is (level if holds else None)
 
 
+def calibrate_nothing(table: Path, ledger: Ledger) -> None:
+    """With a bundle that is none: whoever gets as far as loading it fails."""
+    calibrate(
+        cases=table,
+        bundle=table.parent,
+        risks=(0.1,),
+        lesion_risks=(),
+        confidence=0.95,
+        ledger=ledger,
+        cache=table.parent,
+        say=lambda _: None,
+    )
+
+
 @pytest.mark.parametrize(
     ("subjects", "words"),
     [
@@ -80,16 +94,7 @@ def test_scans_that_cannot_count_as_subjects_stop_the_calibration(
     ledger = Ledger(file=tmp_path / "splits.jsonl", key=bytes(32))
 
     with pytest.raises(TriageError, match=words) as refused:
-        calibrate(
-            cases=table,
-            bundle=tmp_path,
-            risks=(0.1,),
-            lesion_risks=(),
-            confidence=0.95,
-            ledger=ledger,
-            cache=tmp_path,
-            say=lambda _: None,
-        )
+        calibrate_nothing(table, ledger)
     assert "cases.csv" in str(refused.value)
     assert refused.value.do
     assert ledger.find("one") is None
@@ -122,16 +127,7 @@ def test_a_subject_that_crosses_stops_the_calibration_before_anything_is_scored(
     ledger = Ledger(file=tmp_path / "splits.jsonl", key=bytes(32))
 
     with pytest.raises(TriageError, match="another split for ever"):
-        calibrate(
-            cases=table,
-            bundle=tmp_path,
-            risks=(0.1,),
-            lesion_risks=(),
-            confidence=0.95,
-            ledger=ledger,
-            cache=tmp_path,
-            say=lambda _: None,
-        )
+        calibrate_nothing(table, ledger)
     assert ledger.find("one") is Split.TUNE
 
 
