@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--held-out", type=int, default=default.held_out, help="label maps for the checks, the last ones")
     add("--checks", type=int, default=default.checks, help="images a check")
     add("--learning-rate", type=float, default=default.learning_rate)
+    add("--healthy-t1", action="store_true", help="healthy heads on T1 only, learned in fewer iterations")
     add("--seed", type=int, default=default.seed)
     add("--smoke", action="store_true", help="reduced size, for a CPU")
     add("--no-tracking", action="store_true", help="keep it out of MLflow, where `brain-triage train` reports")

@@ -1,7 +1,7 @@
 """What the generator may draw."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Finding = Literal["normal", "white_matter_lesions", "mass", "stroke", "resection", "atrophy"]
@@ -50,3 +50,7 @@ class Recipe:
     noise: float = 14.0
     gamma: float = 0.35
     cropped: float = 0.25
+
+    def healthy_t1(self) -> "Recipe":
+        """The same without any finding and with T1 contrast alone, no contrast agent."""
+        return replace(self, findings={"normal": 1.0}, t1_like=1.0, t2_like=0.0, flair_like=0.0, post_contrast=0.0)

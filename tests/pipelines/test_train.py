@@ -17,11 +17,12 @@ from models.network import SegmentationNet
 from pipelines import training_folder as files
 from pipelines.examples import Examples, Options, divided
 from pipelines.train import main, train
-from triage.anatomy import N_CLASSES, STRUCTURES
+from triage.anatomy import LESION, N_CLASSES, STRUCTURES
 from triage.errors import TriageError
 
 TINY = Options(iterations=5, every=2, widths=(2, 2, 2, 2, 2), shape=(64, 64, 64), held_out=1, checks=1)
 SIDE = 40
+GREY, WHITE = 2, 3
 ARGUMENTS = ["--iterations", "5", "--every", "2", "--widths", *"22222", "--shape", *["64"] * 3]
 ARGUMENTS += ["--held-out", "1", "--checks", "1", "--device", "cpu"]
 
@@ -164,6 +165,15 @@ def test_an_iterations_images_depend_on_the_seed_and_its_number_alone():
     assert torch.equal(examples.batch(7)[0], image)
     assert not torch.equal(examples.batch(8)[0], image)
     assert not torch.equal(other.batch(7)[0], image)
+
+
+def test_healthy_t1_images_have_no_lesion_and_white_matter_brighter_than_grey():
+    options = replace(TINY, healthy_t1=True)
+    examples = Examples(options=options, maps=[torch.from_numpy(m.labels) for m in maps()], shapes=[])
+
+    for image, classes in map(examples.batch, range(3)):
+        assert not (classes == LESION).any()
+        assert image[0][classes == WHITE].mean() > image[0][classes == GREY].mean()
 
 
 def test_weights_to_start_from_are_started_from(tmp_path: Path, whole: Path):
