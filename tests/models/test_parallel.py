@@ -1,9 +1,11 @@
-"""Chunks run on all threads, in order, and leave torch's threads as they were."""
+"""Chunks run on all threads, in order, and leave the threads of torch and BLAS as they were."""
 
 import time
 
+import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from models.parallel import map_chunks, one_thread_an_operation
 
@@ -28,6 +30,15 @@ def test_operations_inside_a_chunk_are_not_split_over_threads():
     threads = list(map_chunks(lambda _: torch.get_num_threads(), range(4)))
 
     assert threads == [1, 1, 1, 1]
+
+
+def test_no_library_of_linear_algebra_splits_an_operation_either():
+    np.linalg.norm(np.eye(2))  # numpy's is loaded
+
+    with threadpool_limits(2, user_api="blas"), one_thread_an_operation():
+        inside = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    assert inside == {1}
 
 
 def test_the_number_of_threads_is_as_before_when_all_chunks_are_done():
