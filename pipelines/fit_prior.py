@@ -104,11 +104,14 @@ def some_cells(classes: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def of_cells(logits: Tensor, classes: Tensor, atlas: Tensor, frequency: Tensor) -> Choices:
-    """Each voxel of healthy brain once. logits: (C, 8, n). classes: (8, n). atlas: (H, n). frequency: (H,)."""
+    """Each voxel of healthy brain once.
+
+    logits: (C, m, n), of m voxels a cell. classes: (m, n). atlas: (H, n), of the cells. frequency: (H,).
+    """
     counted = _counted(classes)
     return Choices.of(
         logits[HEALTHY_BRAIN][:, counted],
-        atlas[HEALTHY_BRAIN, None].expand(-1, SUBVOXELS, -1)[:, counted],
+        atlas[HEALTHY_BRAIN, None].expand(-1, len(classes), -1)[:, counted],
         frequency[HEALTHY_BRAIN],
         classes[counted].long() - HEALTHY_BRAIN.start,
     )

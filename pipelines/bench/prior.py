@@ -7,6 +7,7 @@ import torch
 from models.bundle import METADATA
 from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.bench.prior_conflict import measure_conflict
+from pipelines.bench.prior_networks import measure_networks
 from pipelines.bench.prior_page import write
 from pipelines.bench.prior_poses import measure_label_maps, measure_scans
 from pipelines.bench.prior_worth import measure_heads, measure_variants, measure_worth
@@ -31,15 +32,17 @@ def measure(inputs: Inputs) -> Results:
     frequency = torch.tensor(settings["training_prior"])
     scans = {scan.name: scan for scan in read_scans(inputs.cases, ["tune", "calibrate", "test"])}
     silver = [scan for scan in scans.values() if scan.split == "test" and scan.labels and not scan.manual][:SILVER]
+    worth = [*(scans[name] for name in OASIS), *silver]
     tune = [scan for scan in scans.values() if scan.split == "tune" and scan.labels][:TUNE]
     return {
         "bundle": f"{engine.bundle.name} {engine.bundle.version}",
         "settings": {key: settings.get(key) for key in ("beta", "temperature", "training_prior_exponent", "prior_fit")},
-        "worth": measure_worth(inputs, engine, frequency, [*(scans[name] for name in OASIS), *silver]),
+        "worth": measure_worth(inputs, engine, frequency, worth),
         "variants": measure_variants(inputs, engine, frequency, tune),
         "label_maps": measure_label_maps(inputs, engine),
         "registered": measure_scans(inputs, engine, [scans[name] for name in REGISTERED]),
         "conflict": measure_conflict(inputs, engine, tune),
+        "networks": measure_networks(inputs, worth),
         "heads": measure_heads(inputs, engine, frequency, [scans[name] for name in (*OASIS, *IXI)]),
     }
 

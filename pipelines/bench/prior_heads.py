@@ -1,6 +1,6 @@
 """Heads fitted from nothing on cells of few or many label maps: where is a prior worth most?
 
-The trunk is the bundle's and had seen all label maps: there was no GPU to train one for each number of them.
+The trunk is the bundle's and had seen all label maps; whole networks are in `prior_networks`.
 """
 
 from collections.abc import Mapping, Sequence

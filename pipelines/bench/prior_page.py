@@ -1,29 +1,29 @@
 """docs/benchmarks/prior.md: the words, the tables and the plots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.page import Results, figure, table
-from pipelines.bench.prior_plots import plot_conflict, plot_heads, plot_worth
+from pipelines.bench.prior_few_maps import heads_table, network_gains_table, networks_table
+from pipelines.bench.prior_plots import plot_conflict, plot_networks, plot_worth
 from pipelines.bench.prior_rows import (
+    GAINED,
     GROUPS,
     MEASURES,
     NAMES,
-    UNSEEN,
     Row,
-    change,
     gain,
+    gains,
     mean_change,
     of_group,
     structure_changes,
     unseen,
     usual,
     value,
-    without,
-)
+)  # fmt: skip
 from pipelines.bench.prior_text import (
     AUTOMATIC,
     CONDITION,
@@ -32,18 +32,20 @@ from pipelines.bench.prior_text import (
     GAINS,
     HEAD,
     HEADS,
+    NETWORK_GAINS,
+    NETWORKS,
     ONE_BETA,
     REGISTRATION,
     STRUCTURES,
     WORTH,
-)
+)  # fmt: skip
 from pipelines.compare import GRADED
 from pipelines.metrics import auroc
 from triage.anatomy import structure_name
 
 
 def write(results: Results, folder: Path) -> str:
-    """The page, of the parts that were measured; saves prior-worth.png, prior-conflict.png and prior-heads.png."""
+    """The page, of the parts that were measured; saves prior-worth.png, prior-conflict.png and prior-networks.png."""
     parts = {"": HEAD.format(bundle=results["bundle"])}
     maps = results.get("label_maps", {"rows": []})["rows"]
     if found := results.get("variants"):
@@ -60,9 +62,12 @@ def write(results: Results, folder: Path) -> str:
     if found := results.get("conflict"):
         plot_conflict(found["rows"], folder / "prior-conflict.png")
         parts["conflict"] = CONFLICT + conflict_table(found["rows"] + maps)
+    if found := results.get("networks"):
+        plot_networks(found["worth"], folder / "prior-networks.png")
+        parts["networks"] = wrapped(NETWORKS.format(**found["options"])) + "\n" + networks_table(found["worth"])
+        parts["networks"] += NETWORK_GAINS + network_gains_table(found["worth"])
     if found := results.get("heads"):
-        plot_heads(found["draws"], folder / "prior-heads.png")
-        parts["heads"] = HEADS.format(bundle=found["bundle"]) + heads_table(found["draws"])
+        parts["heads"] = wrapped(HEADS.format(bundle=found["bundle"])) + "\n" + heads_table(found["draws"])
     return "\n".join(parts.values())
 
 
@@ -91,13 +96,11 @@ def worth_table(worth: Results) -> str:
 
 def gains_table(worth: Results) -> str:
     """What the prior changes on scans that nothing was fitted on, and the beta that each condition would ask for."""
-    header = ["condition", *(f"change of {NAMES[m]}" for m in MEASURES), "beta asked for", "change of NLL with it"]
     rows = []
     for condition, found in worth.items():
-        none, held, own = (unseen(found["rows"][s]) for s in ("none", usual(found), "prior"))
-        gains = [gain(none, held, m) for m in MEASURES]
-        rows.append([CONDITION[condition], *gains, float(found["fits"]["prior"]["beta"]), gain(none, own, "nll")])
-    return table(header, rows)
+        none, own = (unseen(found["rows"][s]) for s in ("none", "prior"))
+        rows.append([CONDITION[condition], *gains(found), gain(none, own, "nll")])
+    return table([*GAINED, "change of NLL with it"], rows)
 
 
 def structures_table(worth: Results) -> str:
@@ -179,26 +182,6 @@ def conflict_table(rows: Sequence[Row]) -> str:
             span = f"{figure(min(right))} to {figure(max(right))}"
             out.append([figure(beta, 2), name, span, min(wrong), figure(gap, 1), auroc(score, positive)])
     return table(header, out)
-
-
-def heads_table(heads: Results) -> str:
-    """Of the scans that nothing was fitted on, by the number of label maps."""
-    header = ["label maps", "draws", "scans", *(f"{NAMES[m]} without" for m in ("dice", "nll"))]
-    header += [f"change of {NAMES[m]} by the prior" for m in MEASURES] + ["beta"]
-    rows = []
-    for n, draws in heads.items():
-        for group in UNSEEN:
-            cells = [_over_draws(draws, lambda one, g=group, m=m: without(one, g, m)) for m in ("dice", "nll")]  # type: ignore[misc]
-            cells += [_over_draws(draws, lambda one, g=group, m=m: change(one, g, m), sign="+") for m in MEASURES]  # type: ignore[misc]
-            beta = _over_draws(draws, lambda one: float(one["fits"]["prior"]["beta"]), places=2)
-            rows.append([n, len(draws), group, *cells, beta])
-    return table(header, rows)
-
-
-def _over_draws(draws: Sequence[Results], of: Callable[[Results], float], *, sign: str = "", places: int = 3) -> str:
-    values = [of(one) for one in draws]
-    mean, *ends = (f"{x:{sign}.{places}f}" for x in (float(np.mean(values)), min(values), max(values)))
-    return f"{mean} ({ends[0]} to {ends[1]})" if len(values) > 1 else mean
 
 
 def _mean(rows: Sequence[Row], measure: str) -> str:

@@ -1,14 +1,14 @@
 """The plots of docs/benchmarks/prior.md."""
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.bench.page import COLOURS, Results, plot
-from pipelines.bench.prior_rows import GROUPS, NAMES, UNSEEN, Row, change, of_group, usual, value, without
+from pipelines.bench.prior_rows import GROUPS, NAMES, UNSEEN, Row, both, changes, of_group, usual, value
 from pipelines.bench.prior_text import CONDITION
+from pipelines.metrics import subject_interval
 
 
 def plot_worth(worth: Results, path: Path) -> None:
@@ -17,14 +17,13 @@ def plot_worth(worth: Results, path: Path) -> None:
             for number, found in enumerate(worth.values()):
                 for colour, group in zip(COLOURS, GROUPS, strict=False):
                     none, held = (of_group(found["rows"][s], group) for s in ("none", usual(found)))
-                    changes = [value(b, measure) - value(a, measure) for a, b in zip(none, held, strict=True)]
+                    moved = [value(b, measure) - value(a, measure) for a, b in zip(none, held, strict=True)]
                     place = number + 0.18 * (list(GROUPS).index(group) - 1)
-                    panel.plot([place] * len(changes), changes, "o", color=colour, ms=5, alpha=0.85,
+                    panel.plot([place] * len(moved), moved, "o", color=colour, ms=5, alpha=0.85,
                                label=group if not number else None)  # fmt: skip
             panel.axhline(0, color="#555555", linewidth=1)
             panel.set_xticks(range(len(worth)), [CONDITION[c].replace(", ", ",\n") for c in worth], fontsize=8)
-            better = "up is better" if measure == "dice" else "down is better"
-            panel.set_title(f"Change of {NAMES[measure]}: {better}")
+            panel.set_title(f"Change of {NAMES[measure]}: {_better(measure)}")
         axes[0].legend(fontsize=8)
 
 
@@ -46,22 +45,32 @@ def plot_conflict(rows: Sequence[Row], path: Path) -> None:
             panel.set_xlabel("conflict, nats a voxel")
 
 
-def plot_heads(heads: Results, path: Path) -> None:
-    """Dice and NLL without prior, and what the prior changes of them, by the number of label maps; a dot a draw."""
-    numbers = [int(n) for n in heads]
-    with plot(path, rows=2, columns=2, inches=(7.4, 5.6)) as axes:
-        panels = itertools.product((("{} without prior", without), ("Change of {}", change)), ("dice", "nll"))
-        for panel, ((what, of), measure) in zip(axes.flat, panels, strict=True):
-            for shift, colour, group in zip((0.96, 1.04), COLOURS, UNSEEN, strict=False):
-                values = [[of(one, group, measure) for one in draws] for draws in heads.values()]
-                for n, some in zip(numbers, values, strict=True):
-                    panel.plot([n * shift] * len(some), some, "o", color=colour, ms=3.5, alpha=0.4)
-                panel.plot([n * shift for n in numbers], [np.mean(v) for v in values], color=colour, label=group)
-            if of is change:
-                panel.axhline(0, color="#555555", linewidth=1)
-                panel.set_xlabel("label maps fitted on")
+def plot_networks(networks: Results, path: Path) -> None:
+    """Dice and NLL of clean scans without and with the prior, and its changes, by the number of label maps."""
+    numbers = [int(n) for n in networks]
+    with plot(path, rows=2, columns=2, inches=(7.4, 5.8)) as axes:
+        for column, measure in enumerate(("dice", "nll")):
+            for colour, group in zip(COLOURS, UNSEEN, strict=False):
+                pairs = np.array([both(one[""], group, measure) for one in networks.values()])
+                for values, style, name in zip(pairs.T, ("o--", "o-"), ("without", "with"), strict=True):
+                    axes[0, column].plot(numbers, values, style, ms=4, color=colour, label=f"{group}, {name}")
+            axes[0, column].set_title(f"{NAMES[measure]}, clean: {_better(measure)}")
+            for shift, colour, condition in zip((0.94, 1, 1.06), COLOURS[2:], CONDITION, strict=False):
+                some = [changes(one[condition], measure) for one in networks.values()]
+                means = np.mean(some, axis=1)
+                ends = np.array([subject_interval(each, lambda x: float(np.mean(x))) for each in some]).T
+                axes[1, column].errorbar([n * shift for n in numbers], means, np.abs(ends - means), fmt="o-", ms=4,
+                                         capsize=2, color=colour, label=CONDITION[condition])  # fmt: skip
+            axes[1, column].axhline(0, color="#555555", linewidth=1)
+            axes[1, column].set_title(f"Change of {NAMES[measure]} by the prior: {_better(measure)}")
+            axes[1, column].set_xlabel("label maps trained on")
+        for panel in axes.flat:
             panel.set_xscale("log")
             panel.set_xticks(numbers, [str(n) for n in numbers])
             panel.minorticks_off()
-            panel.set_title(f"{what.format(NAMES[measure])}: {'up' if measure == 'dice' else 'down'} is better")
         axes[0, 0].legend(fontsize=8)
+        axes[1, 0].legend(fontsize=8)
+
+
+def _better(measure: str) -> str:
+    return f"{'up' if measure == 'dice' else 'down'} is better"

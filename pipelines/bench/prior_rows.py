@@ -10,6 +10,7 @@ from pipelines.metrics import FEWEST, subject_interval
 
 MEASURES = ("dice", "nll", "brier", "ece")
 NAMES = {"dice": "Dice", "nll": "NLL", "brier": "Brier", "ece": "ECE"}
+GAINED = ("condition", *(f"change of {NAMES[m]}" for m in MEASURES), "beta asked for")
 GROUPS = {
     "OASIS, tune": ("malf_1000", "malf_1011"),
     "OASIS, test": ("malf_1006", "malf_1014"),
@@ -44,6 +45,24 @@ def value(row: Row, measure: str) -> float:
 def gain(without: Sequence[Row], with_prior: Sequence[Row], measure: str) -> str:
     """Mean change with its interval over subjects."""
     return mean_change([value(b, measure) - value(a, measure) for a, b in zip(without, with_prior, strict=True)])
+
+
+def gains(found: Results) -> list[str | float]:
+    """What the prior changes on scans that nothing was fitted on, and the beta that the condition asks for: GAINED."""
+    none, held = (unseen(found["rows"][s]) for s in ("none", usual(found)))
+    return [*(gain(none, held, m) for m in MEASURES), float(found["fits"]["prior"]["beta"])]
+
+
+def changes(found: Results, measure: str) -> list[float]:
+    """What the prior changes in each scan that nothing was fitted on."""
+    none, held = (unseen(found["rows"][s]) for s in ("none", usual(found)))
+    return [value(b, measure) - value(a, measure) for a, b in zip(none, held, strict=True)]
+
+
+def both(found: Results, group: str, measure: str) -> tuple[float, float]:
+    """Means over the scans of a group, without and with the prior."""
+    none, held = (of_group(found["rows"][s], group) for s in ("none", usual(found)))
+    return float(np.mean([value(row, measure) for row in none])), float(np.mean([value(row, measure) for row in held]))
 
 
 def structure_changes(without: Sequence[Row], with_prior: Sequence[Row], key: str) -> list[float]:

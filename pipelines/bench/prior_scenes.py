@@ -27,9 +27,9 @@ PERHAPS_BRAIN = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """Random cells of the brain and what was taken for it. subject, split, manual: of the scan.
+    """Cells of the brain and what was taken for it, each of m voxels. subject, split, manual: of the scan.
 
-    logits: (C, 8, n), as the network gives them. atlas: (H, n), at the scan's pose. classes: (8, n) uint8.
+    logits: (C, m, n), as the network gives them. atlas: (H, n), at the scan's pose. classes: (m, n).
     """
 
     subject: str

@@ -20,6 +20,7 @@ from pipelines.engine import BundleEngine
 from pipelines.fit_prior import at_beta
 from pipelines.labelled import SEED, Labelled, features_folder, kept_copy, labelled
 from pipelines.scans import Scan, read_nifti
+from triage.case import Volume
 
 CONDITIONS = ("", "noise 4", "thick_slices 4")
 """Kind and level of damage, as in `pipelines.degrade`; none first."""
@@ -37,12 +38,19 @@ def measure_worth(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans
         copies = (_copy(scan, condition, engine, features) for scan in scans)
         return compared([scenes(one, engine, [engine.model.atlas])[0] for one in copies], frequency, usual)
 
+    def kept_rows(condition: str, usual: Exponents | None) -> dict[str, Any]:
+        path = folder / f"worth-{condition.replace(' ', '-') or 'clean'}.json"
+        return dict(kept(path, lambda: rows(condition, usual)))
+
+    return in_every_condition(kept_rows)
+
+
+def in_every_condition(rows: Callable[[str, Exponents | None], dict[str, Any]]) -> dict[str, Any]:
+    """`rows` of each condition; all but the clean one are given what was fitted with the prior on the clean scans."""
     found: dict[str, Any] = {}
     for condition in CONDITIONS:
-        clean = found.get("")
-        usual = Exponents(**clean["fits"]["prior"]) if clean else None
-        path = folder / f"worth-{condition.replace(' ', '-') or 'clean'}.json"
-        found[condition] = kept(path, lambda condition=condition, usual=usual: rows(condition, usual))  # type: ignore[misc]
+        usual = Exponents(**found[CONDITIONS[0]]["fits"]["prior"]) if found else None
+        found[condition] = rows(condition, usual)
     return found
 
 
@@ -107,10 +115,13 @@ def measure_heads(inputs: Inputs, engine: BundleEngine, frequency: Tensor, scans
 
 
 def _copy(scan: Scan, condition: str, engine: BundleEngine, features: Path) -> Labelled:
+    return kept_copy(scan, condition, lambda: volume_of(scan, condition), engine.runner, features)
+
+
+def volume_of(scan: Scan, condition: str) -> Volume:
+    """The scan, damaged in this way."""
+    volume = read_nifti(scan.t1)
     if not condition:
-        return next(labelled([scan], engine.runner, features))
+        return volume
     kind, level = condition.split()
-    volume: Callable[[], Any] = lambda: DEGRADATIONS[kind](  # noqa: E731
-        read_nifti(scan.t1), int(level), np.random.default_rng(SEED)
-    )
-    return kept_copy(scan, condition, volume, engine.runner, features)
+    return DEGRADATIONS[kind](volume, int(level), np.random.default_rng(SEED))
