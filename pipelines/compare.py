@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.predictive import augment, fused
+from pipelines.anatomy_at_pose import AnatomyAtPose
 from pipelines.engine import BundleEngine
 from pipelines.labelled import Labelled, by_cell
 from pipelines.metrics import FINE_BINS, Reliability, auroc, band, grown, reliability
@@ -83,15 +84,18 @@ def segmenter_digest(engine: BundleEngine) -> str:
     return hashlib.sha256(b"".join([*known, repr((model.beta, model.temperature)).encode()])).hexdigest()[:12]
 
 
-def sampled_case(one: Labelled, engine: BundleEngine, *, cells: int = CELLS, seed: int = 0) -> SampledCase:
-    """Random cells of a labelled scan's brain and surroundings, with all that grading needs."""
+def sampled_case(
+    one: Labelled, engine: BundleEngine, *, anatomy: AnatomyAtPose | None = None, cells: int = CELLS, seed: int = 0
+) -> SampledCase:
+    """Random cells of a labelled scan's brain and surroundings, with all that grading needs.
+
+    anatomy: as the engine finds it, where somebody has asked before.
+    """
     assert one.classes is not None, f"{one.scan.name} has no labels"
-    grid = (one.features.shape[1], one.features.shape[2], one.features.shape[3])
-    pose, coarse, coarse_affine = engine.locate(one.features, one.conformed)
-    ratio = engine.anatomy(coarse, coarse_affine, pose, grid, one.conformed).ratio
+    anatomy = anatomy or engine.find_anatomy(one.features, one.conformed)
     truth = np.where(one.classes == 1, 0, one.classes).astype(np.uint8)
     near = by_cell(grown(truth > 0).view(np.uint8)).any(dim=0)
-    perhaps = (coarse[list(BRAIN)].sum(dim=0) > PERHAPS_BRAIN).numpy()
+    perhaps = (anatomy.coarse[list(BRAIN)].sum(dim=0) > PERHAPS_BRAIN).numpy()
     region = near.numpy() | np.kron(perhaps, np.ones((2, 2, 2), bool)).ravel()
     inside = np.flatnonzero(region)
     chosen = torch.from_numpy(np.random.default_rng(seed).permutation(inside)[:cells])
@@ -103,7 +107,7 @@ def sampled_case(one: Labelled, engine: BundleEngine, *, cells: int = CELLS, see
     return SampledCase(
         cells=chosen,
         features=augment(one.features)[:, chosen],
-        ratio=ratio[:, chosen],
+        ratio=anatomy.ratio[:, chosen],
         classes=by_cell(truth)[:, chosen].numpy(),
         around=np.stack([at(grown(mask)) for mask in masks]),
         band=np.stack([at(band(mask)) for mask in masks]),

@@ -1,6 +1,5 @@
 """The engine: a volume in, a prediction out. Numpy and floats cross the border to the domain here, never a tensor."""
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 from torch import Tensor
-from torch.nn import functional
 
 from models.bundle import Bundle, BundleError, load_bundle
 from models.density import pool
@@ -20,10 +17,11 @@ from models.posteriors.gaussian import GaussianPosterior
 from models.predictive import Predictive, augment, cell_probability, predict, unfold
 from models.priors.atlas import Atlas
 from models.priors.effect import prior_effect
-from models.priors.fusion import log_bayes_factor, prior_ratio
-from models.priors.pose import EFFECTIVE_VOXELS, Pose, find_pose
+from models.priors.pose import Pose, find_pose
 from models.runtime import Runner, make_runner
+from pipelines.anatomy_at_pose import AnatomyAtPose, anatomy_at
 from pipelines.descriptors import describe
+from pipelines.input_quality import input_quality
 from pipelines.preprocess import Conformed, conform, to_scanner_grid
 from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, TISSUES
 from triage.case import Volume
@@ -33,24 +31,10 @@ from triage.verdict import BundleId, Prediction, PriorEffect, Step
 
 SAMPLES = 32
 FINDING_SAMPLES = 256
-EDGE_MM = 2
 BRAIN_CLASSES = torch.tensor([c in BRAIN for c in range(N_CLASSES)])
 """(C,) bool, classes over which brain means are taken."""
 DEVICES: Mapping[str, str] = {"auto": "auto", "cpu": "openvino", "reference": "torch", "cuda": "cuda"}
 """Name in the settings -> runner of the trunk."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AnatomyAtPose:
-    """ratio: (H, N) prior ratio at the cells. conflict: (X, Y, Z) nats at 1 mm.
-
-    log_bayes_factor: nats a brain voxel, this pose against an unknown one. weight: what that gives the pose, [0, 1].
-    """
-
-    ratio: Tensor
-    conflict: NDArray[np.float32]
-    log_bayes_factor: float
-    weight: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,16 +62,23 @@ class BundleEngine:
         return self.infer(features, conformed, volume, seed=seed, clock=clock)
 
     def infer(
-        self, features: Tensor, conformed: Conformed, volume: Volume, *, seed: int, clock: "Clock | None" = None
+        self,
+        features: Tensor,
+        conformed: Conformed,
+        volume: Volume,
+        *,
+        seed: int,
+        anatomy: AnatomyAtPose | None = None,
+        clock: "Clock | None" = None,
     ) -> Prediction:
-        """All after the network. features: (F, I, J, K) of the conformed volume, as the runner gives them."""
+        """All after the network. features: (F, I, J, K) of the conformed volume, as the runner gives them.
+
+        anatomy: what `find_anatomy` gave for them, where somebody has asked before.
+        """
         clock = clock or Clock()
         grid = (features.shape[1], features.shape[2], features.shape[3])
         cells = augment(features)
-        with clock("pose"):
-            pose, coarse, coarse_affine = self.locate(features, conformed)
-        with clock("prior"):
-            anatomy = self.anatomy(coarse, coarse_affine, pose, grid, conformed)
+        anatomy = anatomy or self.find_anatomy(features, conformed, clock)
         with clock("posterior"):
             posterior = self.model.posterior
             heads = posterior.sample(self.samples, seed=seed)
@@ -108,10 +99,10 @@ class BundleEngine:
             scanner_labels = to_scanner_grid(labels, conformed.affine, volume, order=0)
             scanner_entropy = to_scanner_grid(entropy, conformed.affine, volume, order=1)
         thin = features[:, ::2, ::2, ::2].reshape(len(features), -1)
-        pooled = pool(thin, coarse.reshape(len(coarse), -1), list(TISSUES.values()))
+        pooled = pool(thin, anatomy.coarse.flatten(1), list(TISSUES.values()))
         return Prediction(
             affine=conformed.affine,
-            mni_affine=pose.affine,
+            mni_affine=anatomy.pose.affine,
             image=conformed.image,
             labels=labels,
             entropy=entropy,
@@ -119,19 +110,28 @@ class BundleEngine:
             conflict=anatomy.conflict,
             volumes_mm3=result.volumes.numpy(),
             pairwise_dice=result.pairwise_dice,
-            finding_samples=self._finding_samples(features, coarse, seed),
+            finding_samples=self._finding_samples(features, anatomy.coarse, seed),
             feature_distance=self.model.density.distance(pooled),
             pooled_features=pooled.double().numpy(),
             atlas_log_bayes_factor=anatomy.log_bayes_factor,
             prior_effect=self._prior_effect(features, anatomy.ratio),
-            quality=_quality(conformed, volume, labels),
+            quality=input_quality(conformed, volume, labels),
             scanner_labels=scanner_labels.astype(np.uint8),
             scanner_entropy=scanner_entropy.astype(np.float32),
             scanner_affine=volume.affine,
             seed=seed,
-            steps=self._steps(conformed, pose, anatomy, result),
+            steps=self._steps(conformed, anatomy, result),
             timings_s=clock.seconds,
         )
+
+    def find_anatomy(self, features: Tensor, conformed: Conformed, clock: "Clock | None" = None) -> AnatomyAtPose:
+        """What anatomy expects where, at the pose of the head."""
+        clock = clock or Clock()
+        grid = (features.shape[1], features.shape[2], features.shape[3])
+        with clock("pose"):
+            pose, coarse, coarse_affine = self.locate(features, conformed)
+        with clock("prior"):
+            return self.anatomy(coarse, coarse_affine, pose, grid, conformed)
 
     def locate(self, features: Tensor, conformed: Conformed) -> tuple[Pose, Tensor, NDArray[np.float64]]:
         """The pose, and what it was found on: class probability of every second cell, and the affine of that grid.
@@ -153,27 +153,12 @@ class BundleEngine:
         grid: tuple[int, int, int],
         conformed: Conformed,
     ) -> AnatomyAtPose:
-        """The atlas at this pose and its conflict with the likelihood. A doubtful pose falls back to the blurred atlas.
+        """The atlas at this pose and its conflict with the likelihood, see `pipelines.anatomy_at_pose`.
 
-        The weight of the pose is the sigmoid of its log Bayes factor against the atlas blurred over poses.
+        coarse, coarse_affine, pose: as `locate` gives them. grid: of the cells.
         """
-        model = self.model
-        here = pose.affine @ coarse_affine
-        known, unknown = (atlas.on_grid(coarse.shape[1:], here) for atlas in (model.atlas, self.unknown_pose))
-        gain = log_bayes_factor(coarse, known, unknown, model.training_prior)
-        brain = coarse[list(BRAIN)].sum(dim=0) > 0.5
-        factor = float(gain[brain].mean()) if bool(brain.any()) else math.nan
-        weight = 0.0 if math.isnan(factor) else float(expit(EFFECTIVE_VOXELS * factor))
-        cell_affine = pose.affine @ coarser(conformed.affine, 2, centre=0.5)
-        atlas = weight * model.atlas.on_grid(grid, cell_affine) if weight > 1e-3 else torch.zeros(())
-        if weight < 1 - 1e-3:
-            atlas = atlas + (1 - weight) * self.unknown_pose.on_grid(grid, cell_affine)
-        ratio = prior_ratio(atlas.reshape(len(model.training_prior), -1), model.training_prior, model.beta)
-        ratio *= model.class_weight[:, None]
-        fine = functional.interpolate(-gain[None, None], size=conformed.image.shape, mode="trilinear")
-        # Coarse voxel c lies at 4 c + 0.5 of the conformed grid; interpolate puts it at 4 c + 1.5.
-        conflict = functional.pad(fine, (0, 1) * 3, mode="replicate")[0, 0, 1:, 1:, 1:].contiguous()
-        return AnatomyAtPose(ratio=ratio, conflict=conflict.numpy(), log_bayes_factor=factor, weight=weight)
+        cell_affine = coarser(conformed.affine, 2, centre=0.5)
+        return anatomy_at(pose, coarse, coarse_affine, grid, cell_affine, model=self.model, unknown=self.unknown_pose)
 
     def _prior_effect(self, features: Tensor, ratio: Tensor) -> PriorEffect:
         """On every second cell along each axis, one voxel of eight."""
@@ -190,7 +175,7 @@ class BundleEngine:
         descriptors = describe(features[:, ::2, ::2, ::2], coarse)
         return np.asarray(classifier.sample(descriptors, FINDING_SAMPLES, seed=seed).numpy())
 
-    def _steps(self, conformed: Conformed, pose: Pose, anatomy: AnatomyAtPose, result: Predictive) -> tuple[Step, ...]:
+    def _steps(self, conformed: Conformed, anatomy: AnatomyAtPose, result: Predictive) -> tuple[Step, ...]:
         shape = "x".join(str(n) for n in conformed.image.shape)
         return (
             Step(name="conform", parameters={"spacing_mm": 1.0, "orientation": "RAS+", "shape": shape}),
@@ -199,8 +184,8 @@ class BundleEngine:
                 name="pose",
                 parameters={
                     "method": "map_affine",
-                    "log_posterior": round(pose.log_posterior, 3),
-                    "determinant": round(float(np.linalg.det(pose.affine[:3, :3])), 4),
+                    "log_posterior": round(anatomy.pose.log_posterior, 3),
+                    "determinant": round(float(np.linalg.det(anatomy.pose.affine[:3, :3])), 4),
                 },
             ),
             Step(name="prior", parameters={"beta": self.model.beta, "weight": round(anatomy.weight, 4)}),
@@ -254,19 +239,3 @@ def coarser(affine: NDArray[np.float64], step: int, *, centre: float) -> NDArray
     out = affine @ np.diag([step, step, step, 1.0])
     out[:3, 3] = (affine @ [centre, centre, centre, 1.0])[:3]
     return np.asarray(out)
-
-
-def _quality(conformed: Conformed, volume: Volume, labels: NDArray[np.uint8]) -> dict[str, float]:
-    """Facts of the input. edge_contact_cm2: brain on the edge of the field of view, where the image was cut off."""
-    inside = labels[tuple(slice(n) for n in conformed.extent)] >= min(BRAIN)
-    contact = 0
-    for end, cut in enumerate(conformed.cut):
-        axis, last = divmod(end, 2)
-        face = np.take(inside, -EDGE_MM if last else EDGE_MM - 1, axis=axis)
-        contact += int(face.sum()) if cut else 0
-    return {
-        "snr": conformed.snr,
-        "edge_contact_cm2": contact / 100,
-        "largest_spacing_mm": max(volume.spacing_mm),
-        "brain_ml": float(inside.sum()) / 1000,
-    }

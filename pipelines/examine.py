@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.compare import GRADED, Grades
+from pipelines.compare import GRADED, Grades, grade, predictive, sampled_case
 from pipelines.comparison import Shadowed
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import SEED, dice_table
@@ -20,7 +20,7 @@ from pipelines.labelled import Labelled, features_folder, labelled
 from pipelines.metrics import BINS, dice
 from pipelines.outcome import plain
 from pipelines.paired import Examined
-from pipelines.posterior_table import grades_of
+from pipelines.posterior_table import heads
 from pipelines.run_case import case_seed
 from pipelines.scans import Scan, read_classes, read_nifti
 from triage.case import Case, Format, Series, SourceFile, Volume, Weighting
@@ -43,7 +43,7 @@ def examine(scan: Scan, engine: BundleEngine, gate: Gate, cache: Path, key: str)
     file = kept_file(scan, cache, key)
     if not file.is_file():
         (one,) = labelled([scan], engine.runner, features_folder(cache, engine.model.trunk))
-        _keep(_examine(one, engine, gate, cache), file)
+        _keep(_examine(one, engine, gate), file)
     return _from_json(json.loads(file.read_text()))
 
 
@@ -95,18 +95,19 @@ def agreement(labels: NDArray[Any], others: NDArray[Any]) -> float:
     return float(np.nanmean(found)) if not np.isnan(found).all() else math.nan
 
 
-def _examine(one: Labelled, engine: BundleEngine, gate: Gate, cache: Path) -> Examined:
+def _examine(one: Labelled, engine: BundleEngine, gate: Gate) -> Examined:
     scan, volume = one.scan, read_nifti(one.scan.t1)
-    prediction = engine.infer(one.features, one.conformed, volume, seed=SEED)
+    anatomy = engine.find_anatomy(one.features, one.conformed)
+    prediction = engine.infer(one.features, one.conformed, volume, seed=SEED, anatomy=anatomy)
     verdict = gate.decide(_case(scan.name, volume, scan.age_years), prediction)
     source, mean_dice, counts = "no labels", math.nan, None
     if scan.labels is not None:
         source = "manual labels" if scan.manual else "automatic labels"
         found = dice_table(prediction.scanner_labels, read_classes(scan.labels)[0])
         mean_dice = float(np.nanmean([found[key] for key in GRADED]))
-        own = {"bundle": engine.model.temperature}
-        graded = grades_of({"bundle": engine.model.posterior}, engine, [one], cache, temperatures=own)
-        counts = _coarse(graded["bundle"][0])
+        sampled = sampled_case(one, engine, anatomy=anatomy)
+        p = predictive(sampled, heads(engine.model.posterior), temperature=engine.model.temperature)
+        counts = _coarse(grade(sampled, p))
     return Examined(
         case=scan.name,
         subject=scan.subject or scan.name,

@@ -65,8 +65,7 @@ class Judge:
         """Every second cell along each axis is looked at: one voxel of eight. Entropies are brain means, in nats."""
         model = self.engine.model
         grid = (case.features.shape[1], case.features.shape[2], case.features.shape[3])
-        pose, coarse, affine = self.engine.locate(case.features, case.conformed)
-        anatomy = self.engine.anatomy(coarse, affine, pose, grid, case.conformed)
+        anatomy = self.engine.find_anatomy(case.features, case.conformed)
         thin = case.features[:, ::2, ::2, ::2]
         cells = augment(thin)
         ratio = _thinned(anatomy.ratio, grid)
@@ -84,7 +83,7 @@ class Judge:
             heads = posterior.sample(0 if isinstance(posterior, PointPosterior) else SAMPLES, seed=SEED)
             alone = predict(cells, posterior.mean, heads, torch.ones_like(ratio), BRAIN_CLASSES)
             predictors[name] = _said(alone, brain)
-        pooled = pool(thin.reshape(len(thin), -1), coarse.reshape(len(coarse), -1), list(TISSUES.values()))
+        pooled = pool(thin.reshape(len(thin), -1), anatomy.coarse.flatten(1), list(TISSUES.values()))
         return {
             "brain_ml": 8 * int(brain.sum()) / 1000,
             "predictors": predictors,
