@@ -21,7 +21,8 @@ from pipelines.progress import Watch
 from pipelines.promises import read_promises
 from pipelines.run_case import Tools
 from pipelines.settings import Settings
-from pipelines.tracking import TrackedRun, run_params, run_store, run_tags
+from pipelines.tracking import TrackedRun, run_params, run_tags
+from pipelines.tracking_store import run_store
 from triage.case import Inventory
 from triage.errors import TriageError
 from triage.ports import Writer

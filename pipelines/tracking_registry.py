@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from pipelines.model_card import Making
 from pipelines.scored import model_digest
 from pipelines.settings import Settings
-from pipelines.tracking import Store, connect, experiment_id, run_store, run_tags, training_store
+from pipelines.tracking import run_tags
+from pipelines.tracking_store import Store, connect, experiment_id, run_store, training_store
 from triage.errors import TriageError
 from triage.verdict import BundleId
 

@@ -15,8 +15,10 @@ from pipelines.retrain_job import Job, read_stages
 from pipelines.retrain_plot import PLOT
 from pipelines.retrain_stages import DICE
 from pipelines.scored import model_digest
-from pipelines.tracking import Store, connect, experiment_id, folder_run, run_tags
+from pipelines.tracking import run_tags
 from pipelines.tracking_registry import ARTIFACT, MADE
+from pipelines.tracking_store import Store, connect, experiment_id
+from pipelines.tracking_training import folder_run
 from pipelines.training_folder import RUN, read_run
 
 if TYPE_CHECKING:

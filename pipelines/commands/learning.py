@@ -59,7 +59,8 @@ def evaluate(
 def train(context: typer.Context) -> int:
     """Train a network on images synthesised from label maps; `brain-triage train --help` lists the options."""
     from pipelines.settings import load_settings
-    from pipelines.tracking import follow_training, training_store
+    from pipelines.tracking_store import training_store
+    from pipelines.tracking_training import follow_training
     from pipelines.train import main as run_training
 
     def follow(out: Path) -> "Watch":
@@ -80,8 +81,8 @@ def import_training(
 ) -> int:
     """Bring a training into MLflow; again, only what is new of it."""
     from pipelines.settings import load_settings
-    from pipelines.tracking import import_training as bring_in
-    from pipelines.tracking import training_store
+    from pipelines.tracking_store import training_store
+    from pipelines.tracking_training import import_training as bring_in
 
     settings = load_settings(config).changed({"out": folder, "state": state})
     typer.echo(f"MLflow run {bring_in(folder, training_store(settings))} at {settings.tracking_uri}")
@@ -117,8 +118,8 @@ def retrain(
     from pipelines.retrain_job import Options
     from pipelines.retrain_text import as_json as retrained_as_json
     from pipelines.retrain_text import as_text
-    from pipelines.tracking import training_store
     from pipelines.tracking_retrain import follow_retraining
+    from pipelines.tracking_store import training_store
 
     settings = reviewed(out, state, config).changed({"bundle": bundle})
     options = Options(seed=seed, weight=weight, full=iterations if full else 0, shape=shape)

@@ -33,9 +33,9 @@ from pipelines.retrain_plot import PLOT
 from pipelines.retrain_stages import card, move_head
 from pipelines.run import find_cases
 from pipelines.settings import SHIPPED_BUNDLE, Settings
-from pipelines.tracking import training_store
 from pipelines.tracking_registry import named_bundle, open_registry
 from pipelines.tracking_retrain import follow_retraining
+from pipelines.tracking_store import training_store
 from tests.dicom_builders import enhanced
 from tests.killed import KILLS, killed_at_random
 from tests.pipelines.corrected_cases import a_correction, correct

@@ -12,27 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from models.training import CHECKPOINT
-from pipelines import training_folder
 from pipelines.outcome import Outcome, RunResult
-from pipelines.settings import Settings, Tracking
-from pipelines.tracking import (
-    Store,
-    TrackedRun,
-    case_table,
-    follow_training,
-    import_training,
-    run_metrics,
-    run_params,
-    run_store,
-    run_tags,
-    training_store,
-)
+from pipelines.settings import Settings
+from pipelines.tracking import TrackedRun, case_table, run_metrics, run_params, run_tags
+from pipelines.tracking_store import Store, connect
 from tests.builders import BUNDLE
-from triage.errors import Code, TriageError
+from triage.errors import Code
 from triage.verdict import Route
 
 ACCEPTED = Outcome(
@@ -62,21 +49,6 @@ RESULT = RunResult(
 )
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A SQLite store; made once, since MLflow needs seconds for an empty database."""
-    folder = tmp_path_factory.mktemp("tracking")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return run_store(Settings(out=folder / "out", state=folder))
-
-
-def client(store: Store) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=store.uri)
-
-
 def track(store: Store, result: RunResult = RESULT, **finish: Any) -> TrackedRun:
     tracked = TrackedRun(store)
     tracked.start(params={"seed": 7}, tags=run_tags(result.bundle))
@@ -91,7 +63,7 @@ def run(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Any:
     page.write_text("<html>the report</html>")
     tracked = track(store, files=(page,))
     assert tracked.warning is None
-    return client(store).get_run(tracked.run_id)
+    return connect(store).get_run(tracked.run_id)
 
 
 def artifact(store: Store, run: Any, name: str) -> str:
@@ -165,7 +137,7 @@ def test_two_runs_in_one_process_do_not_mix(store: Store) -> None:
     two.finish("FINISHED", replace(RESULT, seconds=2.0))
     one.finish("KILLED", replace(RESULT, seconds=1.0))
 
-    found = {name: client(store).get_run(tracked.run_id) for name, tracked in (("one", one), ("two", two))}
+    found = {name: connect(store).get_run(tracked.run_id) for name, tracked in (("one", one), ("two", two))}
     assert {name: run.data.params["seed"] for name, run in found.items()} == {"one": "1", "two": "2"}
     assert {name: run.data.metrics["seconds"] for name, run in found.items()} == {"one": 1.0, "two": 2.0}
     assert {name: run.info.status for name, run in found.items()} == {"one": "KILLED", "two": "FINISHED"}
@@ -185,8 +157,8 @@ def test_a_run_that_was_killed_is_marked_so_by_the_next_one_in_its_folder(store:
         tracked._work.join()
     track(replace(store, place="here"))
 
-    assert client(store).get_run(dead.run_id).info.status == "KILLED"
-    assert client(store).get_run(elsewhere.run_id).info.status == "RUNNING"
+    assert connect(store).get_run(dead.run_id).info.status == "KILLED"
+    assert connect(store).get_run(elsewhere.run_id).info.status == "RUNNING"
 
 
 def test_a_run_without_cases_has_no_table_and_no_means() -> None:
@@ -242,91 +214,3 @@ def test_a_password_in_the_address_is_not_in_the_warning(store: Store) -> None:
 
     assert warning is not None
     assert "hunter2" not in warning
-
-
-@pytest.mark.parametrize(
-    ("setting", "variable", "expected"),
-    [("http://a", "http://b", "http://a"), (None, "http://b", "http://b"), (None, None, "sqlite:///")],
-)
-def test_the_address_is_that_of_the_settings_then_of_the_environment_then_the_state_folder(
-    monkeypatch: pytest.MonkeyPatch, setting: str | None, variable: str | None, expected: str
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    if variable:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
-    chosen = run_store(Settings(tracking=Tracking(uri=setting)))
-
-    assert chosen.uri.startswith(expected)
-    assert (chosen.artifacts is None) == expected.startswith("http")
-
-
-REPORTS = (
-    {"iteration": 2, "loss": 3.5, "seconds": 1.0, "dice.cortical_grey": 0.25},
-    {"iteration": 4, "loss": 3.0, "seconds": 2.0, "dice.cortical_grey": 0.5},
-)
-
-
-@pytest.fixture
-def training(tmp_path: Path) -> Path:
-    """The folder of a training of four iterations that has made its first report."""
-    about = {"label_maps": {"subjects": ["one"], "sha256": "ab" * 32}}
-    training_folder.open_folder(tmp_path, {"iterations": 4, "seed": 3}, about)
-    for name in (training_folder.WEIGHTS, training_folder.CHECKPOINT):
-        (tmp_path / name).write_bytes(b"tensors")
-    add_report(tmp_path, REPORTS[0])
-    return tmp_path
-
-
-def add_report(folder: Path, row: dict[str, float]) -> None:
-    training_folder.report(folder, row)
-    page = folder / training_folder.SAMPLES / training_folder.picture_name(row)
-    training_folder.write_png(page, np.zeros((2, 2, 3), np.uint8))
-
-
-def curve(store: Store, run_id: str, name: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in client(store).get_metric_history(run_id, name)]
-
-
-def test_a_training_imported_after_every_report_and_once_more_is_one_run_with_every_value_once(
-    store: Store, training: Path
-) -> None:
-    first = import_training(training, store)
-    assert client(store).get_run(first).info.status == "RUNNING"
-    add_report(training, REPORTS[1])
-    assert {import_training(training, store) for _ in range(2)} == {first}
-
-    assert curve(store, first, "loss") == [(2, 3.5), (4, 3.0)]
-    assert curve(store, first, "dice.cortical_grey") == [(2, 0.25), (4, 0.5)]
-    assert client(store).get_run(first).info.status == "FINISHED"
-
-
-def test_a_training_in_mlflow_has_parameters_data_by_digest_pages_and_weights(store: Store, training: Path) -> None:
-    run = client(store).get_run(import_training(training, store))
-
-    (data,) = run.inputs.dataset_inputs
-    names = {
-        item.path for folder in (None, "samples") for item in client(store).list_artifacts(run.info.run_id, folder)
-    }
-    assert run.data.params == {"iterations": "4", "seed": "3"}
-    assert (data.dataset.name, data.dataset.digest) == ("label_maps", ("ab" * 32)[:36])
-    assert {"run.json", "metrics.jsonl", "network.safetensors", "samples/0000002.png"} <= names
-    assert CHECKPOINT in names
-    assert str(training) not in json.dumps([run.data.tags, run.data.params, data.dataset.source])
-
-
-def test_a_store_that_is_away_costs_a_training_one_warning_a_report(store: Store, training: Path) -> None:
-    warnings: list[str] = []
-
-    follow_training(replace(store, uri="bogus://nothing"), warnings.append)(training)
-
-    assert len(warnings) == 1
-    assert "track import" in warnings[0]
-
-
-def test_a_folder_without_a_training_is_refused(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(TriageError, match="holds no training"):
-        import_training(tmp_path, store)
-
-
-def test_trainings_have_an_experiment_of_their_own() -> None:
-    assert training_store(Settings()).experiment == f"{run_store(Settings()).experiment}-training"

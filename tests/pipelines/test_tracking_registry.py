@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.settings import Settings, Tracking
-from pipelines.tracking import connect
 from pipelines.tracking_registry import ALIAS, MODEL, MlflowRegistry, named_bundle, open_registry
+from pipelines.tracking_store import connect
 from triage.errors import TriageError
 from triage.verdict import BundleId
 

@@ -15,9 +15,9 @@ from pipelines.model_card import Making, add_to_card
 from pipelines.retrain_job import STAGES, Job
 from pipelines.retrain_stages import close_gate
 from pipelines.settings import SHIPPED_BUNDLE, Settings
-from pipelines.tracking import Store, training_store
 from pipelines.tracking_registry import named_bundle, open_registry
 from pipelines.tracking_retrain import KIND, PARENT, STAGE, follow_retraining, tell_retraining
+from pipelines.tracking_store import Store, training_store
 from triage.gate.operating_point import FILE
 
 DATASETS = {"corrections_train": {"cases": ["bt-one"], "sha256": "a" * 64}}
