@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from triage.review import audit, corrections, listing
-from triage.review.accounts import get_account
+from triage.review import audit, corrections, leases, listing
 from triage.review.agreement import Agreement, agreement_of_labels, kappa_of_verdicts
 from triage.review.database import now, transaction
-from triage.review.errors import Incomplete, NotAllowed, NotFound, Outdated, Taken
+from triage.review.errors import Incomplete, NotFound, Taken
 from triage.review.records import (
     CaseFile,
     Claim,
@@ -27,7 +26,7 @@ from triage.review.records import (
 )
 from triage.review.rows import claim_record, correction_record, reading_record
 from triage.review.tables import Account, Correction, Lease, Reading, ReviewItem
-from triage.review.words import Kind, ReaderVerdict, Role, State
+from triage.review.words import Kind, ReaderVerdict, State
 
 LEASE = timedelta(minutes=15)
 SECOND, THIRD = 2, 3
@@ -58,13 +57,13 @@ class ReviewDesk:
     def page(self, filters: Filters, *, account: int, after: int | None = None, limit: int = 50) -> QueuePage:
         """What waits for this reviewer: most doubtful first, then who waits longest. after: of the page before."""
         with transaction(self._engine, reads_only=True) as session:
-            _active(session, account)
+            leases.active(session, account)
             return listing.queue_page(session, filters, self._clock(), account=account, after=after, limit=limit)
 
     def case(self, pseudonym: str, *, account: int) -> CaseFile:
         """All that is known of a case; the view is an audit row. Raises NotFound."""
         with transaction(self._engine) as session:
-            person = _active(session, account)
+            person = leases.active(session, account)
             found = listing.case_file(session, pseudonym, account=account, at=self._clock())
             if found is None:
                 raise NotFound("There is no case of that pseudonym.", do="Look for it in the queue.")
@@ -74,12 +73,12 @@ class ReviewDesk:
     def view(self, what: str, *, account: int, pseudonym: str | None = None) -> None:
         """Write down that somebody looked at a page or took a file, e.g. what="queue" or "entropy.nii.gz"."""
         with transaction(self._engine) as session:
-            self._audit(session, _active(session, account), "viewed", {"what": what, "pseudonym": pseudonym})
+            self._audit(session, leases.active(session, account), "viewed", {"what": what, "pseudonym": pseudonym})
 
     def claim(self, item_id: int, *, account: int) -> Claim:
         """Take an item in hand, or hold it longer. Raises Taken, Outdated, NotAllowed."""
         with transaction(self._engine) as session:
-            person, item, lease = self._open_item(session, item_id, account)
+            person, item, lease = leases.open_item(session, item_id, account)
             at = self._clock()
             if session.scalar(select(Reading.id).where(Reading.item_id == item_id, Reading.account_id == account)):
                 raise Taken("You have read this case.", do="It waits for another reader.")
@@ -99,7 +98,7 @@ class ReviewDesk:
     def renew(self, item_id: int, *, account: int) -> Claim:
         """Hold an item longer that is in this reviewer's hand. Raises Taken when it is no longer."""
         with transaction(self._engine) as session:
-            lease, _ = self._in_hand(session, item_id, account)
+            lease, _ = leases.in_hand(session, item_id, account)
             lease.until = self._clock() + self._lease
             return claim_record(lease)
 
@@ -118,11 +117,11 @@ class ReviewDesk:
     ) -> CorrectionRecord:
         """Keep a correction of the item in hand: class ids on the scanner's grid, (X, Y, Z), and its RAS+ affine."""
         with transaction(self._engine, reads_only=True) as session:
-            _, item = self._in_hand(session, item_id, account)
+            _, item = leases.in_hand(session, item_id, account)
             pseudonym = item.pseudonym
         sha256, path = corrections.keep(labels, affine, self._corrections, pseudonym)
         with transaction(self._engine) as session:
-            lease, item = self._in_hand(session, item_id, account)
+            lease, item = leases.in_hand(session, item_id, account)
             kept = _correction(session, item, sha256)
             if kept is None:
                 kept = Correction(
@@ -144,14 +143,14 @@ class ReviewDesk:
         Raises Outdated when a newer decision took its place, Taken when it is not in this reviewer's hand.
         """
         with transaction(self._engine, reads_only=True) as session:
-            _, item = self._in_hand(session, item_id, account)  # nobody else reads it before the lease ends
+            _, item = leases.in_hand(session, item_id, account)  # nobody else reads it before the lease ends
             given = listing.readings_of(session, item_id)
             correction = _given_correction(session, item, opinion)
             path = correction.path if correction else None
             compared = len(given) == SECOND - 1
             agreement = self._compared(given[0], opinion.verdict, path) if compared else None
         with transaction(self._engine) as session:
-            lease, item = self._in_hand(session, item_id, account)
+            lease, item = leases.in_hand(session, item_id, account)
             ordinal = len(given) + 1
             final = agreement.agreed if agreement else ordinal == THIRD or not self._double
             at = self._clock()
@@ -215,23 +214,6 @@ class ReviewDesk:
         both = (corrections.load_labels(self._corrections, p) for p in (first.correction.path, path))
         return agreement_of_labels(*both)
 
-    def _open_item(self, session: Session, item_id: int, account: int) -> tuple[Account, ReviewItem, Lease | None]:
-        """Who asks, what for, and who has it. Raises when it may not be asked, or waits no longer."""
-        person = _active(session, account)
-        if not Role(person.role).may_decide:
-            raise NotAllowed("Your account may look, not decide.", do="Ask the owner for the role of a reviewer.")
-        item = session.get(ReviewItem, item_id)
-        if item is None or item.state != State.OPEN.value:
-            raise Outdated("This case was decided or renewed meanwhile.", do="Open it again from the queue.")
-        return person, item, session.get(Lease, item_id)
-
-    def _in_hand(self, session: Session, item_id: int, account: int) -> tuple[Lease, ReviewItem]:
-        """The lease of this reviewer, also one past its end that nobody else took. Raises Taken."""
-        _, item, lease = self._open_item(session, item_id, account)
-        if lease is None or lease.account_id != account:
-            raise Taken("You do not have this case in hand.", do="Claim it again; another reviewer may have it.")
-        return lease, item
-
     def _audit(
         self,
         session: Session,
@@ -242,13 +224,6 @@ class ReviewDesk:
         at: datetime | None = None,
     ) -> None:
         audit.append(session, at=at or self._clock(), actor=person.name, event=event, content=content)
-
-
-def _active(session: Session, account_id: int) -> Account:
-    account = get_account(session, account_id)
-    if not account.active:
-        raise NotAllowed("This account is closed.", do="Ask the owner.")
-    return account
 
 
 def _version(item: ReviewItem) -> dict[str, audit.Json]:
