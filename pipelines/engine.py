@@ -27,7 +27,8 @@ from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, TISSUES
 from triage.case import Volume
 from triage.errors import TriageError
 from triage.findings import FINDINGS
-from triage.verdict import BundleId, Prediction, PriorEffect, Step
+from triage.prediction import Prediction, PriorEffect, Step
+from triage.verdict import BundleId
 
 SAMPLES = 32
 FINDING_SAMPLES = 256

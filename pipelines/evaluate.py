@@ -14,7 +14,7 @@ from pipelines.metrics import dice
 from pipelines.scans import NEUROMORPHOMETRICS, Scan, read_classes, read_nifti, read_scans
 from triage.anatomy import N_CLASSES, STRUCTURES, TISSUES
 from triage.gate.signals import FAR_MM, SIGNALS, Evidence
-from triage.verdict import Prediction
+from triage.prediction import Prediction
 
 __all__ = ["NEUROMORPHOMETRICS", "Scan", "read_nifti", "read_scans"]
 

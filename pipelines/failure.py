@@ -18,7 +18,7 @@ from scipy import ndimage, stats
 from pipelines.compare import GRADED
 from pipelines.metrics import dice
 from triage.anatomy import LESION
-from triage.verdict import Prediction
+from triage.prediction import Prediction
 
 DICE = 0.8
 VOLUME = 0.10

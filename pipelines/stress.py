@@ -27,7 +27,8 @@ from triage.gate.rules import load_gate
 from triage.gate.signals import SIGNALS
 from triage.intake import read_volume
 from triage.ports import Engine, Gate
-from triage.verdict import Prediction, Route
+from triage.prediction import Prediction
+from triage.verdict import Route
 
 CLEAN = "as it is"
 SEED = 0

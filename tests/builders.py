@@ -21,20 +21,18 @@ from triage.case import Case, Format, NotChosen, RefusedInput, Series, SourceFil
 from triage.dicom.write import write_classic_series, write_enhanced_series
 from triage.errors import Code
 from triage.findings import FINDINGS
+from triage.prediction import Prediction, PriorEffect, Step
 from triage.verdict import (
     BundleId,
     EntropyShare,
     Interpretation,
     Place,
-    Prediction,
-    PriorEffect,
     Reason,
     Report,
     Route,
     Side,
     SignalReading,
     Spot,
-    Step,
     Verdict,
 )
 

@@ -12,8 +12,9 @@ from tests.builders import BUNDLE, PROMISE, a_case, a_prediction, a_refused_verd
 from triage.case import Case, RefusedInput, Series, Volume
 from triage.errors import Code
 from triage.ports import Queue
+from triage.prediction import Prediction
 from triage.review import OpenItem
-from triage.verdict import BundleId, Prediction, Reason, Report, Route, SignalReading, Verdict
+from triage.verdict import BundleId, Reason, Report, Route, SignalReading, Verdict
 
 TINY = (16, 19, 16)
 

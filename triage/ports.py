@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Protocol
 
 from triage.case import Case, Volume
-from triage.verdict import BundleId, Prediction, Report, Verdict
+from triage.prediction import Prediction
+from triage.verdict import BundleId, Report, Verdict
 
 
 class Engine(Protocol):

@@ -16,7 +16,7 @@ from pipelines.scans import Scan
 from pipelines.stress import CLEAN, SEED, Step, Subject, damaged
 from triage.case import Volume
 from triage.gate.wording import Action
-from triage.verdict import Prediction
+from triage.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from pipelines.metrics import BAND_MM, auroc, diagram, dice, excess, expected_ca
 from pipelines.posterior_table import grades_of
 from pipelines.scans import Scan, read_classes, read_nifti, read_scans
 from triage.anatomy import BRAIN
-from triage.verdict import Prediction
+from triage.prediction import Prediction
 
 VENTRICLES = (6, 7)
 SULCAL_CSF, CORTEX = 1, 2

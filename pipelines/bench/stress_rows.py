@@ -32,7 +32,8 @@ from triage.gate.operating_point import FILE, OperatingPoint, read_operating_poi
 from triage.gate.rules import ThresholdGate, named, readings_of, suggest
 from triage.gate.signals import SIGNALS, Evidence, shortcomings
 from triage.intake import take_inventory
-from triage.verdict import Prediction, Route
+from triage.prediction import Prediction
+from triage.verdict import Route
 
 Row = dict[str, Any]
 """rung: a `Rung`. suggestions: by signal. misfit: share of the brain. shortcomings: of the input."""

@@ -23,7 +23,7 @@ from triage.anatomy import BRAIN, N_CLASSES
 from triage.findings import FINDINGS
 from triage.gate.signals import FAR_MM, PATCH_MM, SIGNALS, Evidence
 from triage.gate.wording import WORDING, Action
-from triage.verdict import Prediction
+from triage.prediction import Prediction
 
 every_signal = pytest.mark.parametrize("name", SIGNALS)
 

@@ -23,11 +23,12 @@ from tests.triage.review.desks import REJECT, Room
 from triage.case import Case, Weighting
 from triage.errors import TriageError
 from triage.ledger import Split
+from triage.prediction import Prediction
 from triage.report.as_json import as_json
 from triage.report.as_nifti import IMAGE, as_nifti
 from triage.review import connect, open_queue
 from triage.review.records import Filters
-from triage.verdict import BundleId, Prediction, Report, Verdict
+from triage.verdict import BundleId, Report, Verdict
 
 CHALLENGER = BundleId(name="challenger", version="2", digest="c" * 64)
 

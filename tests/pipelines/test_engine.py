@@ -28,7 +28,7 @@ from triage.errors import TriageError
 from triage.findings import findings, most_like
 from triage.gate.signals import FAR_MM, SIGNALS, Evidence
 from triage.ports import Engine
-from triage.verdict import Prediction
+from triage.prediction import Prediction
 
 SHIPPED = REPOSITORY / "models" / "shipped"
 SEED = 7

@@ -38,8 +38,9 @@ from triage.case import Volume
 from triage.dicom.write import write_classic_series
 from triage.intake import read_volume
 from triage.ports import Queue
+from triage.prediction import Prediction
 from triage.report import WRITERS
-from triage.verdict import BundleId, Prediction
+from triage.verdict import BundleId
 
 IDENTIFIED = "segmentation.dcm"
 

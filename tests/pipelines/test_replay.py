@@ -17,8 +17,9 @@ from tests.fakes import FakeEngine, FakeGate, FakeWatch, fake_tools, read_tiny
 from triage.case import Inventory, Volume
 from triage.errors import TriageError
 from triage.ports import Queue
+from triage.prediction import Prediction
 from triage.report import WRITERS
-from triage.verdict import BundleId, Prediction
+from triage.verdict import BundleId
 
 CASE = a_case("case-a")
 INVENTORY = Inventory(cases=(CASE,), refused=(a_refused_input("case-r"),), skipped={})

@@ -29,7 +29,8 @@ from tests.fakes import FakeEngine, FakeGate, tiny_volume
 from tests.pipelines.rungs import a_ladder, a_rung
 from triage.case import Inventory, Volume
 from triage.errors import Code, Refusal, TriageError
-from triage.verdict import Prediction, Route
+from triage.prediction import Prediction
+from triage.verdict import Route
 
 PATH = [("noise", 1), ("noise", 5), ("left_right_flip", 1)]
 

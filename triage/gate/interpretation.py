@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from triage.anatomy import BRAIN, N_CLASSES, structure_name
 from triage.gate.signals import PATCH_MM, Evidence, Patches
-from triage.verdict import EntropyShare, Interpretation, Place, Prediction, Side, Spot
+from triage.prediction import Prediction
+from triage.verdict import EntropyShare, Interpretation, Place, Side, Spot
 
 SPOTS = 3
 GLOBAL_MISFIT = 0.1

@@ -7,7 +7,8 @@ from triage.case import Case
 from triage.gate.monitor import FAILURES, LEVEL, Monitor, Stance
 from triage.gate.wording import WORDING, Action
 from triage.ports import Gate
-from triage.verdict import Prediction, Reason, Route, Verdict
+from triage.prediction import Prediction
+from triage.verdict import Reason, Route, Verdict
 
 MONITOR = "monitor"
 """Name of the reason, beside those of the signals."""

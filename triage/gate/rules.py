@@ -11,7 +11,8 @@ from triage.gate.interpretation import interpret, is_global, place_at, reached_s
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 from triage.gate.signals import SIGNALS, Evidence, Patches, shortcomings
 from triage.gate.wording import NO_BRAIN, NOT_CERTIFIED, NOT_COMPUTED, SHORTCOMINGS, TOO_MUCH_TO_EDIT, WORDING, Action
-from triage.verdict import Prediction, Reason, Route, SignalReading, Verdict
+from triage.prediction import Prediction
+from triage.verdict import Reason, Route, SignalReading, Verdict
 
 WORTH_NAMING = 0.2
 """A signal that makes up at least this share of the score limit is named as a reason of a flagged case."""

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from triage.anatomy import BRAIN, LESION
 from triage.findings import predictive_entropy
-from triage.verdict import Prediction
+from triage.prediction import Prediction
 
 Patches = NDArray[np.float32]
 """Means over 10 mm around each voxel of the brain's box."""

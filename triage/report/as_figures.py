@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from triage.prediction import Prediction
 from triage.report import overlays
 from triage.report.views import AXIAL, VIEWS, Index, View, cut, inside
-from triage.verdict import Prediction, Report, Spot
+from triage.verdict import Report, Spot
 
 FIGURES = "figures"
 IMAGE, SEGMENTATION, ENTROPY = "image", "segmentation", "entropy"

@@ -15,7 +15,8 @@ from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, Structure
 from triage.case import Case, NotChosen, RefusedInput, Series
 from triage.findings import findings
 from triage.measurements import measure
-from triage.verdict import Prediction, PriorEffect, Report, Verdict
+from triage.prediction import Prediction, PriorEffect
+from triage.verdict import Report, Verdict
 
 REPORT = "report.json"
 SCHEMA_VERSION = "1.2"

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from triage.case import Volume
-from triage.verdict import Prediction, Report
+from triage.prediction import Prediction
+from triage.verdict import Report
 
 IMAGE = "image.nii.gz"
 SEGMENTATION = "segmentation.nii.gz"

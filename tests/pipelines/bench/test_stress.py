@@ -26,7 +26,8 @@ from triage.errors import Code, Refusal
 from triage.gate.operating_point import Limit
 from triage.gate.rules import suggest
 from triage.gate.signals import SIGNALS, Evidence
-from triage.verdict import Prediction, Route
+from triage.prediction import Prediction
+from triage.verdict import Route
 
 PREDICTIONS: dict[str, dict[str, Any]] = {
     "good": {},

@@ -15,7 +15,8 @@ from triage.case import Case
 from triage.gate.operating_point import Limit, OperatingPoint
 from triage.gate.rules import ThresholdGate
 from triage.gate.signals import FAR_MM, SIGNALS, Evidence
-from triage.verdict import Prediction, Verdict
+from triage.prediction import Prediction
+from triage.verdict import Verdict
 
 SHAPE = (34, 36, 38)
 USUAL = np.array([0.4, 0.2, 0.1, 0.05])

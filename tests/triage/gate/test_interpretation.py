@@ -10,7 +10,8 @@ from tests.triage.gate.scenes import USUAL, a_small_prediction, ball, ball_label
 from triage.anatomy import BRAIN
 from triage.gate.interpretation import entropy_shares, is_global, misfit, reached_slices, spots
 from triage.gate.signals import Evidence
-from triage.verdict import Prediction, Route, Side
+from triage.prediction import Prediction
+from triage.verdict import Route, Side
 
 CENTRE = (16.5, 17.5, 18.5)
 TURNED_OVER = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -31,7 +31,8 @@ from triage.gate.operating_point import Limit
 from triage.gate.rules import refuse
 from triage.gate.signals import SIGNALS
 from triage.gate.wording import SHORTCOMINGS, WORDING, Action
-from triage.verdict import Prediction, Reason, Route, Verdict
+from triage.prediction import Prediction
+from triage.verdict import Reason, Route, Verdict
 
 NAN_MAP = np.full(SHAPE, np.nan, np.float32)
 SPOT = (11, 19, 21)
