@@ -28,7 +28,7 @@ from triage.anatomy import BRAIN
 from triage.errors import Refusal
 from triage.findings import findings, most_like
 from triage.gate.signals import FAR_MM
-from triage.verdict import Prediction
+from triage.prediction import Prediction
 
 SCORING = 1
 """Goes up with every change that makes other figures of the same case: then no kept one is read again."""
