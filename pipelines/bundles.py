@@ -5,7 +5,6 @@ A run reads its bundle once, at its start, so it ends on the bundle that it bega
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from pipelines.folders import PARTIAL
 from pipelines.settings import SHIPPED_BUNDLE, Settings
+from triage.disk import file_sha256, flush
 from triage.errors import TriageError
 from triage.review import History, connect
 from triage.review.records import LiveRecord
@@ -75,7 +75,7 @@ def kept_folder(settings: Settings, digest: str) -> Path:
 def digest_of(folder: Path) -> str | None:
     """SHA-256 of the list of a bundle's files; None when there is none."""
     try:
-        return hashlib.sha256((folder / SUMS).read_bytes()).hexdigest()
+        return file_sha256(folder / SUMS)
     except OSError:
         return None
 
@@ -115,7 +115,8 @@ def keep(folder: Path, settings: Settings) -> BundleId:
         partial = place.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
         try:
             shutil.copytree(folder, partial)
-            _flush(partial)
+            for path in (*partial.rglob("*"), partial):  # all of it, before the folder gets its name
+                flush(path)
             partial.rename(place)
         except OSError:
             if not place.is_dir():  # another run has not kept it meanwhile
@@ -127,13 +128,3 @@ def keep(folder: Path, settings: Settings) -> BundleId:
 
 def _document(line: str) -> bool:
     return line.partition("  ")[2].startswith(DOCUMENTS)
-
-
-def _flush(folder: Path) -> None:
-    """Bring all files of a folder to the disk before the folder gets its name."""
-    for path in (*folder.rglob("*"), folder):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -17,9 +17,9 @@ from pipelines.certificate_text import MISSED, means, promise
 from pipelines.failure import Habit, Habits
 from pipelines.judged import Judged
 from pipelines.mixture import in_words as mixture_in_words
-from pipelines.scans import file_sha256
 from pipelines.scored import Item
 from triage import __version__
+from triage.disk import file_sha256
 from triage.errors import TriageError
 from triage.gate.certify import Level, upper_bound
 from triage.gate.operating_point import FILE, VERSION, read_operating_point
@@ -93,7 +93,7 @@ def as_json(found: Calibration, bundle: Path, confidence: float) -> dict[str, An
             "splits": {name: _split(getattr(found, name), found.unit) for name in ("tune", "calibrate", "test")},
             "date": datetime.now(UTC).date().isoformat(),
             "code": code_version(),
-            "bundle_before": hashlib.sha256((bundle / "SHA256SUMS").read_bytes()).hexdigest(),
+            "bundle_before": file_sha256(bundle / "SHA256SUMS"),
         },
     }
 

@@ -6,7 +6,6 @@ but the partial folders of runs that died, and an untouched folder of the same d
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.outcome import Outcome
+from triage.disk import file_sha256, flush
 from triage.errors import Code, TriageError
 from triage.verdict import Route
 
@@ -87,7 +87,7 @@ def publish(partial: Path, out: Path, outcome: Outcome, wanted: Wanted) -> None:
     }
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     for path in (*files, partial / MANIFEST, *(p for p in partial.rglob("*") if p.is_dir()), partial):
-        _flush(path)
+        flush(path)
     place = out / wanted.pseudonym
     with partial_folder(out, wanted.pseudonym) as bin_folder:
         if _same_decision(place, wanted) and _untouched(place) and not _added(place):
@@ -95,16 +95,16 @@ def publish(partial: Path, out: Path, outcome: Outcome, wanted: Wanted) -> None:
         elif place.exists():
             _move_aside(place, out)
         partial.rename(place)
-        _flush(out)
+        flush(out)
 
 
 def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file beside its place, flush it, then let it take the place in one step."""
     partial = path.with_name(f"{PARTIAL}{path.name}")
     write(partial)
-    _flush(partial)
+    flush(partial)
     partial.replace(path)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 def whole_folder(out: Path, wanted: Wanted) -> Outcome | None:
@@ -133,7 +133,7 @@ def _move_aside(place: Path, out: Path) -> None:
     attic.mkdir(exist_ok=True)
     taken = sum(1 for _ in attic.glob(f"{name}*"))
     place.rename(attic / (name if not taken else f"{name}-{taken + 1}"))
-    _flush(attic)
+    flush(attic)
 
 
 def _same_decision(folder: Path, wanted: Wanted) -> bool:
@@ -185,18 +185,3 @@ def _outcome(manifest: dict[str, Any]) -> Outcome:
         seconds=manifest["seconds"],
         kept=True,
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Digest of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Bring a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

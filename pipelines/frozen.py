@@ -8,9 +8,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.folders import file_sha256, replace_file
+from pipelines.folders import replace_file
 from pipelines.scans import Scan
 from pipelines.settings import Settings
+from triage.disk import file_sha256
 
 FILE = "frozen-test-set"
 

@@ -16,8 +16,9 @@ from models.network import SUBVOXELS, Trunk
 from models.runtime import Runner
 from pipelines.degrade import DEGRADATIONS, LEVELS
 from pipelines.preprocess import Conformed, conform
-from pipelines.scans import Scan, file_sha256, read_classes, read_nifti
+from pipelines.scans import Scan, read_classes, read_nifti
 from triage.case import Volume
+from triage.disk import file_sha256
 from triage.errors import Refusal
 
 SEED = 0

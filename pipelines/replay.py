@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.bundles import digest_of, kept_folder
-from pipelines.folders import decisions, file_sha256
+from pipelines.folders import decisions
 from pipelines.run import find_cases
 from pipelines.settings import SHIPPED_BUNDLE, Settings
 from triage.case import Case, Inventory, Volume
+from triage.disk import file_sha256
 from triage.errors import TriageError
 from triage.ports import Engine, Gate
 from triage.report.as_json import REPORT, as_json

@@ -6,7 +6,6 @@ reason. A later verdict takes a correction back, whatever it was given on: who a
 case leaves nothing to learn.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,13 +18,14 @@ import torch
 
 from models.runtime import Runner
 from pipelines.bundles import KEY_DIGITS
-from pipelines.folders import decisions, file_sha256
+from pipelines.folders import decisions
 from pipelines.labelled import Labelled, on_conformed
 from pipelines.preprocess import conform
 from pipelines.scans import Scan, read_nifti
 from pipelines.settings import Settings
 from triage.anatomy import N_CLASSES
 from triage.dicom.deid import Pseudonyms, load_or_create_key
+from triage.disk import file_sha256
 from triage.errors import TriageError
 from triage.ledger import Ledger, Split
 from triage.report.as_json import REPORT
@@ -199,7 +199,6 @@ def _has_database(settings: Settings) -> bool:
 def _sha256(path: Path) -> str | None:
     """None when there is no such file."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return None

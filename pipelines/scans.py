@@ -6,7 +6,6 @@ subject, age (years), source, voxel, vendor (as DICOM's Manufacturer) and field_
 """
 
 import csv
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +79,6 @@ def read_nifti(path: Path) -> Volume:
 def voxel_mm(path: Path) -> float:
     """The longest edge of an image's voxels."""
     return float(voxel_sizes(nib.load(path).affine).max())
-
-
-def file_sha256(path: Path) -> str:
-    """Of a file's bytes: another image under the same name is another image."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_classes(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

@@ -23,11 +23,11 @@ from pipelines.kept import kept
 from pipelines.labelled import features_folder, kept_copy
 from pipelines.mixture import Damage, damaged
 from pipelines.run_case import case_seed
-from pipelines.scans import Scan, file_sha256, read_classes, read_nifti
+from pipelines.scans import Scan, read_classes, read_nifti
 from triage.anatomy import BRAIN
+from triage.disk import file_sha256
 from triage.errors import Refusal
 from triage.findings import findings, most_like
-from triage.gate.signals import FAR_MM
 from triage.prediction import Prediction
 
 SCORING = 1
@@ -127,9 +127,6 @@ def model_digest(bundle: Path) -> str:
 def usual_entropy(clean: Sequence[Scored]) -> NDArray[np.float64]:
     """Mean entropy of good scans at each distance from a boundary, (FAR_MM + 1,) nats."""
     return np.asarray(np.mean([one.entropy_by_distance for one in clean], axis=0), np.float64)
-
-
-NO_USUAL = np.zeros(FAR_MM + 1)
 
 
 def _baselines(model: Bundle, features: Tensor, prediction: Prediction) -> dict[str, float]:

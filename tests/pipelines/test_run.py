@@ -171,7 +171,7 @@ def test_a_disk_that_is_full_stops_the_run_with_what_to_do(settings: Settings, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipelines.folders._flush", full)
+    monkeypatch.setattr("pipelines.folders.flush", full)
 
     with pytest.raises(TriageError, match=r"No space left on device.*run again"):
         run(settings)

@@ -5,13 +5,14 @@ They are written here from the labels alone, so that nothing of an uploaded file
 
 import gzip
 import hashlib
-import os
 import secrets
 from pathlib import Path, PurePosixPath
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
+
+from triage.disk import flush
 
 SUFFIX = ".nii.gz"
 _SCANNER_ANATOMICAL = 1
@@ -28,7 +29,7 @@ def keep(labels: NDArray[np.uint8], affine: NDArray[np.float64], folder: Path, p
     digest = hashlib.sha256(data).hexdigest()
     relative = PurePosixPath(pseudonym, f"{digest}{SUFFIX}")
     _write(data, folder / relative)
-    _flush(folder)
+    flush(folder)
     return digest, str(relative)
 
 
@@ -41,19 +42,9 @@ def _write(data: bytes, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_name(f".partial-{secrets.token_hex(4)}")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        partial.write_bytes(data)
+        flush(partial)
         partial.replace(place)
     finally:
         partial.unlink(missing_ok=True)
-    _flush(place.parent)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(place.parent)
