@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.sample import EXPECTED, make_sample_inbox
+from pipelines.sample import make_sample_inbox
+from pipelines.sample_patients import PATIENTS
 from triage.dicom.deid import Pseudonyms, load_or_create_key
 from triage.errors import Code
 from triage.intake import take_inventory
@@ -26,12 +27,12 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Route | Code]
     run = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert run.returncode == 2, run.stdout + run.stderr
     pseudonyms = Pseudonyms(key=load_or_create_key(place / "brain-triage-state" / "pseudonym.key"))
-    return {key: _end(place / "out" / _pseudonym(inbox / key, pseudonyms)) for key in EXPECTED}
+    return {key: _end(place / "out" / _pseudonym(inbox / key, pseudonyms)) for key in PATIENTS}
 
 
-@pytest.mark.parametrize("key", EXPECTED)
+@pytest.mark.parametrize("key", PATIENTS)
 def test_a_made_up_patient_ends_where_it_should(ends: Mapping[str, Route | Code], key: str) -> None:
-    assert ends[key] == EXPECTED[key]
+    assert ends[key] == PATIENTS[key].expected
 
 
 def _pseudonym(patient: Path, pseudonyms: Pseudonyms) -> str:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipelines.artefacts import rician, smooth_field
-from pipelines.sample import AXIAL
 from pipelines.sample_heads import phantom
+from pipelines.sample_patients import AXIAL
 from pipelines.scans import read_nifti
 from triage.case import Volume
 
