@@ -20,7 +20,7 @@ from pipelines.labelled import Labelled, features_folder, labelled
 from pipelines.metrics import BINS, dice
 from pipelines.outcome import plain
 from pipelines.paired import Examined
-from pipelines.posterior_table import heads
+from pipelines.posterior_grades import heads
 from pipelines.run_case import case_seed
 from pipelines.scans import Scan, read_classes, read_nifti
 from triage.case import Case, Format, Series, SourceFile, Volume, Weighting

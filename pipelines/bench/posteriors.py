@@ -13,15 +13,8 @@ from pipelines.deep_ensemble import MEMBERS, read_ensemble
 from pipelines.engine import BundleEngine, load_engine
 from pipelines.fit_posteriors import convergence
 from pipelines.labelled import damaged, features_folder, labelled
-from pipelines.posterior_table import (
-    BASELINE,
-    REFERENCE,
-    as_table,
-    compare_posteriors,
-    gains,
-    grades_of,
-    read_posteriors,
-)
+from pipelines.posterior_grades import gains, grades_of
+from pipelines.posterior_table import BASELINE, REFERENCE, as_table, compare_posteriors, read_posteriors
 from pipelines.scans import Scan, read_scans
 
 POSTERIORS = "posteriors"

@@ -18,7 +18,7 @@ from pipelines.engine import BundleEngine, load_engine
 from pipelines.evaluate import SEED, dice_table
 from pipelines.labelled import Labelled, features_folder, labelled
 from pipelines.metrics import BAND_MM, auroc, diagram, dice, excess, expected_calibration_error, surface_distance_95
-from pipelines.posterior_table import grades_of
+from pipelines.posterior_grades import grades_of
 from pipelines.scans import Scan, read_classes, read_nifti, read_scans
 from triage.anatomy import BRAIN
 from triage.prediction import Prediction

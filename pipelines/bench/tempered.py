@@ -7,7 +7,7 @@ from scipy import optimize
 
 from models.posteriors import POSTERIORS, HeadPosterior
 from pipelines.compare import SampledCase, grade, predictive
-from pipelines.posterior_table import heads
+from pipelines.posterior_grades import heads
 
 RANGE = (0.5, 4.0)
 TOLERANCE = 0.01

@@ -13,15 +13,8 @@ from models.posteriors.heads import HeadSamples
 from models.posteriors.point import PointPosterior
 from pipelines.compare import GRADED, Grades, SampledCase, grade, predictive, read_grades, write_grades
 from pipelines.metrics import FINE_BINS, augrc
-from pipelines.posterior_table import (
-    COLUMNS,
-    as_table,
-    gains,
-    heads,
-    per_structure,
-    read_posteriors,
-    summary,
-)
+from pipelines.posterior_grades import gains, heads, per_structure, summary
+from pipelines.posterior_table import COLUMNS, as_table, read_posteriors
 from triage.anatomy import LESION, N_CLASSES
 from triage.errors import TriageError
 
