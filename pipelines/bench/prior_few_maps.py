@@ -1,30 +1,61 @@
 """The tables of networks, and of heads, of few and of many label maps."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pipelines.bench.page import Results, figure, table
-from pipelines.bench.prior_rows import GAINED, MEASURES, NAMES, UNSEEN, both, change, gains, of_group, without
+from pipelines.bench.prior_rows import (
+    ATLAS_ALONE,
+    LABELS_POSE,
+    MEASURES,
+    NAMES,
+    UNSEEN,
+    change,
+    gain,
+    mean_of,
+    of_group,
+    usual,
+    without,
+)
 from pipelines.bench.prior_text import CONDITION
 
 
 def networks_table(networks: Results) -> str:
-    """Dice of each network under each condition without and with the prior."""
-    header = ["label maps", "scans", *CONDITION.values()]
+    """Dice of each network under each condition: without prior, with it, and with it at the pose of the labels.
+
+    Last, the atlas alone at the pose of the labels.
+    """
+    header = ["label maps", "scans", "pose off, mm: clean", *(f"Dice, {name}" for name in CONDITION.values())]
     rows = []
     for n, worth in networks.items():
         for group in UNSEEN:
-            size = len(of_group(worth[""]["rows"]["none"], group))
-            pairs = [", ".join(figure(x) for x in both(found, group, "dice")) for found in worth.values()]
-            rows.append([n, f"{group} ({size})", *pairs])
+            clean = of_group(worth[""]["rows"]["none"], group)
+            off = float(np.median([worth[""]["pose_mm"][row["case"]] for row in clean]))
+            dice = [
+                ", ".join(figure(mean_of(found, s, group, "dice")) for s in ("none", usual(found), LABELS_POSE))
+                for found in worth.values()
+            ]
+            rows.append([n, f"{group} ({len(clean)})", figure(off, 1), *dice])
+    for group in UNSEEN:
+        dice = [figure(mean_of(found, ATLAS_ALONE, group, "dice")) for found in worth.values()]
+        rows.append(["the atlas alone", group, "-", *dice])
     return table(header, rows)
 
 
 def network_gains_table(networks: Results) -> str:
-    """What the prior changes of each network under each condition, on scans that nothing was fitted on."""
-    rows = ([n, CONDITION[c], *gains(found)] for n, worth in networks.items() for c, found in worth.items())
-    return table(["label maps", *GAINED], rows)
+    """What the prior changes of each network under each condition, at either pose."""
+    header = ["label maps", "scans", "condition", *(f"change of {NAMES[m]}" for m in MEASURES), "beta"]
+    header += ["change of Dice at the labels' pose", "change of NLL there"]
+    rows = []
+    for (n, worth), group in itertools.product(networks.items(), UNSEEN):
+        for condition, found in worth.items():
+            none, own, at_labels = (of_group(found["rows"][s], group) for s in ("none", usual(found), LABELS_POSE))
+            there = [gain(none, at_labels, m) for m in ("dice", "nll")]
+            beta = figure(float(worth[""]["fits"]["prior"]["beta"]), 2)
+            rows.append([n, group, CONDITION[condition], *(gain(none, own, m) for m in MEASURES), beta, *there])
+    return table(header, rows)
 
 
 def heads_table(heads: Results) -> str:

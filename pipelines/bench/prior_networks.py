@@ -6,7 +6,7 @@ all 20 of the file. Of the bundle nothing is used but the atlas.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from models.priors.atlas import Atlas
 from models.priors.exponent import Exponents
 from models.priors.pose import find_pose
 from pipelines.bench.page import Inputs, kept
-from pipelines.bench.prior_scenes import PERHAPS_BRAIN, Scene
+from pipelines.bench.prior_poses import mean_distance
+from pipelines.bench.prior_rows import ATLAS_ALONE, LABELS_POSE, usual
+from pipelines.bench.prior_scenes import PERHAPS_BRAIN, Scene, grade
 from pipelines.bench.prior_worth import compared, in_every_condition, volume_of
 from pipelines.engine import coarser
 from pipelines.examples import Options
@@ -48,39 +50,74 @@ OPTIONS = Options(
 )
 """Ten minutes of one core for each network; chosen by the seconds of an iteration, before any real scan was met."""
 
+NO_NETWORK = Exponents(temperature=1.0, beta=1.0, gamma=0.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Coarse:
-    """A labelled scan at 2 mm. image, classes: (X, Y, Z), sides as a network takes them. affine: index to RAS+ mm."""
+    """A labelled scan at 2 mm. image, classes: (X, Y, Z), sides as a network takes them. affine: index to RAS+ mm.
+
+    pose: (4, 4) RAS+ mm to MNI mm, found from the labels.
+    """
 
     scan: Scan
     image: Tensor
     classes: Tensor
     affine: NDArray[np.float64]
+    pose: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Met:
+    """A scan as a network meets it: with the atlas at the pose that it finds, and at that of the labels.
+
+    pose_mm: mean distance between the two poses over the brain.
+    """
+
+    scene: Scene
+    at_labels: Scene
+    pose_mm: float
 
 
 def measure_networks(inputs: Inputs, scans: Sequence[Scan]) -> dict[str, Any]:
-    """Of each network, under each condition, fits and rows as of `compared`. Trains those that are not yet trained."""
+    """Of each network under each condition what `meeting` gives. Trains those networks that are not yet trained."""
     atlas = read_atlas(inputs.bundle / ATLAS)
-    maps = list(read_label_maps(inputs.data / "label_maps" / "head_label_maps.npz"))
+    folder = inputs.cache / "prior_networks"
 
     @cache
     def copies(condition: str) -> list[Coarse]:
-        return [at_2_mm(scan, conform(volume_of(scan, condition))) for scan in scans]
+        return [at_2_mm(scan, conform(volume_of(scan, condition)), atlas) for scan in scans]
 
-    def worth(n: int) -> dict[str, Any]:
-        folder = inputs.cache / "prior_networks" / str(n)
-        net, seen = network_of(maps[:n], folder), frequency(maps[:n])
+    def worth(n: int, net: SegmentationNet, shares: Tensor) -> dict[str, Any]:
+        def rows(condition: str, known: Exponents | None) -> dict[str, Any]:
+            return meeting([meet(one, net, atlas) for one in copies(condition)], shares, known)
 
-        def rows(condition: str, usual: Exponents | None) -> dict[str, Any]:
-            return compared([scene(one, net, atlas) for one in copies(condition)], seen, usual)
+        return dict(kept(folder / str(n) / f"worth-{digest(net, atlas)}.json", lambda: in_every_condition(rows)))
 
-        return dict(kept(folder / f"worth-{digest(net, atlas)}.json", lambda: in_every_condition(rows)))
-
-    return {"options": asdict(OPTIONS), "worth": {str(n): worth(n) for n in NUMBERS_OF_MAPS}}
+    networks = trained(list(read_label_maps(inputs.data / "label_maps" / "head_label_maps.npz")), folder)
+    return {"options": asdict(OPTIONS), "worth": {str(n): worth(n, *network) for n, network in networks.items()}}
 
 
-def network_of(maps: Sequence[LabelMap], folder: Path, options: Options = OPTIONS) -> SegmentationNet:
+def trained(maps: Sequence[LabelMap], folder: Path) -> dict[int, tuple[SegmentationNet, Tensor]]:
+    """For each number of label maps a network, and the share of each healthy class in what it learned from, (H,)."""
+    options = {n: replace(OPTIONS, subjects=n) for n in NUMBERS_OF_MAPS}
+    return {n: (network_of(maps, folder / str(n), options[n]), frequency(maps[:n])) for n in NUMBERS_OF_MAPS}
+
+
+def meeting(met: Sequence[Met], shares: Tensor, known: Exponents | None) -> dict[str, Any]:
+    """What `compared` says; rows at the pose of the labels, by the same exponents and by the atlas alone; poses.
+
+    pose_mm: of each scan, how far off the pose is.
+    """
+    found = compared([one.scene for one in met], shares, known)
+    exponents = Exponents(**found["fits"][usual(found)])
+    there = [one.at_labels for one in met]
+    silent = [replace(one, logits=torch.zeros(()).expand_as(one.logits)) for one in there]
+    found["rows"] |= {LABELS_POSE: grade(there, exponents, shares), ATLAS_ALONE: grade(silent, NO_NETWORK, shares)}
+    return found | {"pose_mm": {one.scene.subject: one.pose_mm for one in met}}
+
+
+def network_of(maps: Sequence[LabelMap], folder: Path, options: Options) -> SegmentationNet:
     """The averaged weights of the folder's training, which is taken up where it stopped."""
     training = train(options, maps, [], folder)
     net = SegmentationNet(N_CLASSES, options.widths)
@@ -100,33 +137,47 @@ def digest(net: SegmentationNet, atlas: Atlas) -> str:
     return hashlib.sha256(b"".join(values.numpy().tobytes() for values in known)).hexdigest()[:12]
 
 
-def at_2_mm(scan: Scan, conformed: Conformed) -> Coarse:
+def at_2_mm(scan: Scan, conformed: Conformed, atlas: Atlas) -> Coarse:
     """The mean of every 8 voxels of 1 mm, and the class that most of them have."""
     assert scan.labels is not None
     image = functional.avg_pool3d(torch.from_numpy(conformed.image)[None], 2)[0]
     voxels = by_cell(on_conformed(*read_classes(scan.labels), conformed))
     votes = torch.stack([(voxels == c).sum(dim=0) for c in range(N_CLASSES)])
-    classes = votes.argmax(dim=0).view(image.shape).to(torch.uint8)
+    classes = votes.argmax(dim=0).view(image.shape)
     sides = [max(SMALLEST_SIDE, -(-n // SIDE_MULTIPLE) * SIDE_MULTIPLE) for n in image.shape]
     wider = [end for n, side in zip(image.shape, sides, strict=True) for end in (side - n, 0)][::-1]
     affine = coarser(conformed.affine, 2, centre=0.5)
-    return Coarse(scan=scan, image=functional.pad(image, wider), classes=functional.pad(classes, wider), affine=affine)
+    certain = functional.one_hot(classes, N_CLASSES).permute(3, 0, 1, 2).float()
+    return Coarse(
+        scan=scan,
+        image=functional.pad(image, wider),
+        classes=functional.pad(classes, wider).to(torch.uint8),
+        affine=affine,
+        pose=find_pose(*_coarser(certain, affine), atlas).affine,
+    )
 
 
-def scene(one: Coarse, net: SegmentationNet, atlas: Atlas) -> Scene:
-    """Every voxel of the brain and of what was taken for it, with the atlas at the pose that this network finds."""
+def meet(one: Coarse, net: SegmentationNet, atlas: Atlas) -> Met:
+    """Every voxel of the brain and of what was taken for it."""
     with torch.inference_mode():
         logits = net(one.image[None, None])[0]
     probability = torch.softmax(logits, dim=0)
-    coarse = functional.avg_pool3d(probability, 2)
-    pose = find_pose(coarse[:-1], coarser(one.affine, 2, centre=0.5), atlas)
-    here = atlas.on_grid(one.image.shape, pose.affine @ one.affine)
+    pose = find_pose(*_coarser(probability, one.affine), atlas).affine
     inside = (one.classes >= min(BRAIN)) | (probability[list(BRAIN)].sum(dim=0) > PERHAPS_BRAIN)
-    return Scene(
+    own, true = (atlas.on_grid(one.image.shape, at @ one.affine)[:, inside] for at in (pose, one.pose))
+    scene = Scene(
         subject=one.scan.name,
         split=one.scan.split,
         manual=one.scan.manual,
         logits=logits[:, None, inside],
-        atlas=here[:, inside],
+        atlas=own,
         classes=one.classes[None, inside],
     )
+    brain = np.argwhere((one.classes >= min(BRAIN)).numpy())
+    points = np.c_[brain, np.ones(len(brain))] @ one.affine.T
+    return Met(scene=scene, at_labels=replace(scene, atlas=true), pose_mm=mean_distance(pose, one.pose, points))
+
+
+def _coarser(probability: Tensor, affine: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
+    """Healthy classes at twice the spacing, (H, X/2, Y/2, Z/2), and the affine of that grid."""
+    return functional.avg_pool3d(probability, 2)[:LESION], coarser(affine, 2, centre=0.5)

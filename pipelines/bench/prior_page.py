@@ -10,20 +10,18 @@ from pipelines.bench.page import Results, figure, table
 from pipelines.bench.prior_few_maps import heads_table, network_gains_table, networks_table
 from pipelines.bench.prior_plots import plot_conflict, plot_networks, plot_worth
 from pipelines.bench.prior_rows import (
-    GAINED,
     GROUPS,
     MEASURES,
     NAMES,
     Row,
     gain,
-    gains,
     mean_change,
     of_group,
     structure_changes,
     unseen,
     usual,
     value,
-)  # fmt: skip
+)
 from pipelines.bench.prior_text import (
     AUTOMATIC,
     CONDITION,
@@ -38,7 +36,7 @@ from pipelines.bench.prior_text import (
     REGISTRATION,
     STRUCTURES,
     WORTH,
-)  # fmt: skip
+)
 from pipelines.compare import GRADED
 from pipelines.metrics import auroc
 from triage.anatomy import structure_name
@@ -96,11 +94,13 @@ def worth_table(worth: Results) -> str:
 
 def gains_table(worth: Results) -> str:
     """What the prior changes on scans that nothing was fitted on, and the beta that each condition would ask for."""
+    header = ["condition", *(f"change of {NAMES[m]}" for m in MEASURES), "beta asked for", "change of NLL with it"]
     rows = []
     for condition, found in worth.items():
-        none, own = (unseen(found["rows"][s]) for s in ("none", "prior"))
-        rows.append([CONDITION[condition], *gains(found), gain(none, own, "nll")])
-    return table([*GAINED, "change of NLL with it"], rows)
+        none, held, own = (unseen(found["rows"][s]) for s in ("none", usual(found), "prior"))
+        gains = [gain(none, held, m) for m in MEASURES]
+        rows.append([CONDITION[condition], *gains, float(found["fits"]["prior"]["beta"]), gain(none, own, "nll")])
+    return table(header, rows)
 
 
 def structures_table(worth: Results) -> str:

@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from pipelines.bench.page import COLOURS, Results, plot
-from pipelines.bench.prior_rows import GROUPS, NAMES, UNSEEN, Row, both, changes, of_group, usual, value
+from pipelines.bench.page import COLOURS, Results, bar_line, plot
+from pipelines.bench.prior_rows import (
+    ATLAS_ALONE,
+    GROUPS,
+    LABELS_POSE,
+    NAMES,
+    UNSEEN,
+    Row,
+    change,
+    mean_of,
+    of_group,
+    usual,
+    value,
+)
 from pipelines.bench.prior_text import CONDITION
-from pipelines.metrics import subject_interval
 
 
 def plot_worth(worth: Results, path: Path) -> None:
@@ -17,9 +26,9 @@ def plot_worth(worth: Results, path: Path) -> None:
             for number, found in enumerate(worth.values()):
                 for colour, group in zip(COLOURS, GROUPS, strict=False):
                     none, held = (of_group(found["rows"][s], group) for s in ("none", usual(found)))
-                    moved = [value(b, measure) - value(a, measure) for a, b in zip(none, held, strict=True)]
+                    changes = [value(b, measure) - value(a, measure) for a, b in zip(none, held, strict=True)]
                     place = number + 0.18 * (list(GROUPS).index(group) - 1)
-                    panel.plot([place] * len(moved), moved, "o", color=colour, ms=5, alpha=0.85,
+                    panel.plot([place] * len(changes), changes, "o", color=colour, ms=5, alpha=0.85,
                                label=group if not number else None)  # fmt: skip
             panel.axhline(0, color="#555555", linewidth=1)
             panel.set_xticks(range(len(worth)), [CONDITION[c].replace(", ", ",\n") for c in worth], fontsize=8)
@@ -46,30 +55,31 @@ def plot_conflict(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot_networks(networks: Results, path: Path) -> None:
-    """Dice and NLL of clean scans without and with the prior, and its changes, by the number of label maps."""
+    """Dice of clean scans, and what the prior changes under every condition, by the number of label maps."""
     numbers = [int(n) for n in networks]
-    with plot(path, rows=2, columns=2, inches=(7.4, 5.8)) as axes:
-        for column, measure in enumerate(("dice", "nll")):
-            for colour, group in zip(COLOURS, UNSEEN, strict=False):
-                pairs = np.array([both(one[""], group, measure) for one in networks.values()])
-                for values, style, name in zip(pairs.T, ("o--", "o-"), ("without", "with"), strict=True):
-                    axes[0, column].plot(numbers, values, style, ms=4, color=colour, label=f"{group}, {name}")
-            axes[0, column].set_title(f"{NAMES[measure]}, clean: {_better(measure)}")
-            for shift, colour, condition in zip((0.94, 1, 1.06), COLOURS[2:], CONDITION, strict=False):
-                some = [changes(one[condition], measure) for one in networks.values()]
-                means = np.mean(some, axis=1)
-                ends = np.array([subject_interval(each, lambda x: float(np.mean(x))) for each in some]).T
-                axes[1, column].errorbar([n * shift for n in numbers], means, np.abs(ends - means), fmt="o-", ms=4,
-                                         capsize=2, color=colour, label=CONDITION[condition])  # fmt: skip
-            axes[1, column].axhline(0, color="#555555", linewidth=1)
-            axes[1, column].set_title(f"Change of {NAMES[measure]} by the prior: {_better(measure)}")
-            axes[1, column].set_xlabel("label maps trained on")
+    with plot(path, rows=2, columns=2, inches=(7.6, 6)) as axes:
+        settings = (("none", "without prior"), (usual(networks["1"][""]), "with"), (LABELS_POSE, "with, labels' pose"))
+        for panel, group in zip(axes[0], UNSEEN, strict=True):
+            for (setting, name), style in zip(settings, ("o--", "o-", "o:"), strict=True):
+                dice = [mean_of(worth[""], setting, group, "dice") for worth in networks.values()]
+                panel.plot(numbers, dice, style, ms=4, color=COLOURS[0], label=name)
+            panel.set_title(f"Dice, {group}, clean: up is better")
+            bar_line(panel, mean_of(networks["20"][""], ATLAS_ALONE, group, "dice"), "the atlas alone, labels' pose")
+            panel.set_ylim(0, 1)
+        for panel, measure in zip(axes[1], ("dice", "nll"), strict=True):
+            for colour, (condition, name) in zip(COLOURS[1:], CONDITION.items(), strict=False):
+                for group, style in zip(UNSEEN, ("o-", "s--"), strict=True):
+                    changes = [change(worth[condition], group, measure) for worth in networks.values()]
+                    panel.plot(numbers, changes, style, ms=4, color=colour, label=f"{group.split(',')[0]}, {name}")
+            panel.axhline(0, color="#555555", linewidth=1)
+            panel.set_title(f"Change of {NAMES[measure]}: {_better(measure)}")
+            panel.set_xlabel("label maps trained on")
         for panel in axes.flat:
             panel.set_xscale("log")
             panel.set_xticks(numbers, [str(n) for n in numbers])
             panel.minorticks_off()
         axes[0, 0].legend(fontsize=8)
-        axes[1, 0].legend(fontsize=8)
+        axes[1, 1].legend(fontsize=7)
 
 
 def _better(measure: str) -> str:

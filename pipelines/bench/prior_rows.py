@@ -10,13 +10,14 @@ from pipelines.metrics import FEWEST, subject_interval
 
 MEASURES = ("dice", "nll", "brier", "ece")
 NAMES = {"dice": "Dice", "nll": "NLL", "brier": "Brier", "ece": "ECE"}
-GAINED = ("condition", *(f"change of {NAMES[m]}" for m in MEASURES), "beta asked for")
 GROUPS = {
     "OASIS, tune": ("malf_1000", "malf_1011"),
     "OASIS, test": ("malf_1006", "malf_1014"),
     "IXI, test": ("ixi_",),
 }
 UNSEEN = ("OASIS, test", "IXI, test")
+LABELS_POSE, ATLAS_ALONE = "labels_pose", "atlas_alone"
+"""Settings with the atlas where the labels say, not where the network does: with the network, and without any."""
 Row = Mapping[str, Any]
 
 
@@ -47,24 +48,6 @@ def gain(without: Sequence[Row], with_prior: Sequence[Row], measure: str) -> str
     return mean_change([value(b, measure) - value(a, measure) for a, b in zip(without, with_prior, strict=True)])
 
 
-def gains(found: Results) -> list[str | float]:
-    """What the prior changes on scans that nothing was fitted on, and the beta that the condition asks for: GAINED."""
-    none, held = (unseen(found["rows"][s]) for s in ("none", usual(found)))
-    return [*(gain(none, held, m) for m in MEASURES), float(found["fits"]["prior"]["beta"])]
-
-
-def changes(found: Results, measure: str) -> list[float]:
-    """What the prior changes in each scan that nothing was fitted on."""
-    none, held = (unseen(found["rows"][s]) for s in ("none", usual(found)))
-    return [value(b, measure) - value(a, measure) for a, b in zip(none, held, strict=True)]
-
-
-def both(found: Results, group: str, measure: str) -> tuple[float, float]:
-    """Means over the scans of a group, without and with the prior."""
-    none, held = (of_group(found["rows"][s], group) for s in ("none", usual(found)))
-    return float(np.mean([value(row, measure) for row in none])), float(np.mean([value(row, measure) for row in held]))
-
-
 def structure_changes(without: Sequence[Row], with_prior: Sequence[Row], key: str) -> list[float]:
     """Change of the Dice of one structure, in the scans whose labels have it."""
     pairs = ((a["dice"][key], b["dice"][key]) for a, b in zip(without, with_prior, strict=True))
@@ -80,12 +63,16 @@ def mean_change(changes: Sequence[float]) -> str:
     return f"{mean} ({low:+.4f} to {high:+.4f})"
 
 
+def mean_of(found: Results, setting: str, group: str, measure: str) -> float:
+    """Mean over the scans of a group under one of the settings in `rows`."""
+    return float(np.mean([value(row, measure) for row in of_group(found["rows"][setting], group)]))
+
+
 def without(found: Results, group: str, measure: str) -> float:
-    """Mean over the scans of a group, with a temperature and no prior."""
-    return float(np.mean([value(row, measure) for row in of_group(found["rows"]["none"], group)]))
+    """Mean with a temperature and no prior."""
+    return mean_of(found, "none", group, measure)
 
 
 def change(found: Results, group: str, measure: str) -> float:
     """What the prior changes of it."""
-    with_prior = float(np.mean([value(row, measure) for row in of_group(found["rows"]["prior"], group)]))
-    return with_prior - without(found, group, measure)
+    return mean_of(found, usual(found), group, measure) - without(found, group, measure)
