@@ -3,7 +3,8 @@
 Sums that add up over scans come first (`Overlap`, `Reliability`), so that scans can be pooled and drawn again.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -171,3 +172,9 @@ def _in_box(mask: Mask, width: int, work: Callable[..., Mask]) -> Mask:
 def _box(mask: Mask) -> tuple[slice, ...]:
     """Bounding box of a mask that is not empty."""
     return tuple(ndimage.find_objects(mask.astype(np.uint8))[0])
+
+
+def known_mean(values: Iterable[float | None]) -> float:
+    """Mean of those that are numbers; NaN without any."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan

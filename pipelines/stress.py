@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from pipelines.degrade import DEGRADATIONS, LEVELS, SAME_AT_EVERY_LEVEL, moved_labels
 from pipelines.failure import measure
+from pipelines.metrics import known_mean
 from pipelines.run import find_cases
 from pipelines.run_case import case_seed
 from pipelines.scans import read_nifti
@@ -64,8 +65,7 @@ class Rung:
     @property
     def mean_dice(self) -> float:
         """Over the structures that were graded; NaN without any."""
-        found = [value for value in self.dice.values() if not math.isnan(value)]
-        return float(np.mean(found)) if found else math.nan
+        return known_mean(self.dice.values())
 
     @property
     def accepted(self) -> bool:

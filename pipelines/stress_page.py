@@ -3,7 +3,7 @@
 import csv
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines.degrade import SAME_AT_EVERY_LEVEL
 from pipelines.markdown import table
+from pipelines.metrics import known_mean
 from pipelines.plots import COLOURS, fewer_colours, plot
 from pipelines.stress import CLEAN, Rung
 from triage import NOT_FOR_CLINICAL_USE
@@ -50,7 +51,7 @@ def doubt_table(rungs: Sequence[Rung]) -> str:
     def cell(found: Sequence[Rung]) -> str:
         if not found:
             return "-"
-        return f"{_mean(map(doubt, found)):.2f} ({sum(not r.accepted for r in found)}/{len(found)})"
+        return f"{known_mean(map(doubt, found)):.2f} ({sum(not r.accepted for r in found)}/{len(found)})"
 
     graded = graded_kinds(rungs)
     rows = [
@@ -68,7 +69,8 @@ def doubt_table(rungs: Sequence[Rung]) -> str:
 def dice_table(rungs: Sequence[Rung]) -> str:
     """Mean Dice by kind and level."""
     rows = [
-        [named(kind), *_cells(rungs, kind, lambda found: _mean(r.mean_dice for r in found))] for kind in kinds_of(rungs)
+        [named(kind), *_cells(rungs, kind, lambda found: known_mean(r.mean_dice for r in found))]
+        for kind in kinds_of(rungs)
     ]
     return table(["damage", *_levels(rungs)], rows)
 
@@ -182,12 +184,6 @@ def _cells(rungs: Sequence[Rung], kind: str, cell: Callable[[Sequence[Rung]], ob
 
 def _levels(rungs: Sequence[Rung]) -> list[str]:
     return [f"level {level}" if level else CLEAN for level in sorted({r.level for r in rungs})]
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Of those that are numbers."""
-    found = [value for value in values if not math.isnan(value)]
-    return float(np.mean(found)) if found else math.nan
 
 
 def _rises(values: Sequence[float]) -> bool:

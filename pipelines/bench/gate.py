@@ -7,7 +7,8 @@ import json
 import math
 from collections.abc import Sequence
 
-from pipelines.bench.gate_page import Row, write
+from pipelines.bench.gate_figures import Row
+from pipelines.bench.gate_page import write
 from pipelines.bench.page import Bench, Inputs, Results, run
 from pipelines.certificate import read_habits
 from pipelines.engine import load_engine

@@ -1,6 +1,5 @@
 """The page of `pipelines.bench.gate`: its figures of merit, tables and plot."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -10,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.bench.doubt_text import wrapped
+from pipelines.bench.gate_figures import Rows, at_best, caught, caught_at, losses, values, with_lesions
+from pipelines.bench.gate_text import PAGE
 from pipelines.bench.page import Results, bar_line, figure, plot, table
 from pipelines.certificate_text import group_table, habits_table, level_table
 from pipelines.metrics import augrc, aurc, subject_interval
-
-Row = dict[str, Any]
-Rows = Sequence[Mapping[str, Any]]
 
 PLOT = "gate.png"
 SCORES: Mapping[str, str] = {
@@ -72,39 +70,6 @@ def write(results: Results, folder: Path) -> str:
         plot=PLOT,
     )
     return wrapped(page)
-
-
-def values(rows: Rows, name: str) -> NDArray[np.float64]:
-    """(n,) a score; what is no number is the worst."""
-    return np.array([math.inf if one[name] is None else one[name] for one in rows], float)
-
-
-def losses(rows: Rows) -> NDArray[np.float64]:
-    """(n,) 1 for a failed case."""
-    return np.array([bool(one["failed"]) for one in rows], float)
-
-
-def with_lesions(rows: Rows) -> Rows:
-    """The same cases, of which those that miss a lesion failed as well."""
-    return [{**one, "failed": [*one["failed"], *one["missed"]]} for one in rows]
-
-
-def caught(rows: Rows, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Share of cases flagged, and share of failures among them, as the limit goes from loose to strict."""
-    order = np.argsort(-values(rows, name), kind="stable")
-    bad = losses(rows)[order]
-    return np.arange(len(bad) + 1) / len(bad), np.concatenate([[0.0], np.cumsum(bad) / max(1.0, bad.sum())])
-
-
-def caught_at(rows: Rows, name: str, flagged: float) -> float:
-    """Share of failures caught when at most this share of the cases is flagged."""
-    shares, found = caught(rows, name)
-    return float(found[shares <= flagged + 1e-9][-1])
-
-
-def at_best(rows: Rows, flagged: float) -> float:
-    """Share of failures that a score could catch that ranks every failure first."""
-    return min(1.0, math.floor(flagged * len(rows) + 1e-9) / max(1.0, float(losses(rows).sum())))
 
 
 def draw_curves(rows: Rows, path: Path) -> None:
@@ -228,54 +193,3 @@ def _share(seen: Sequence[float]) -> tuple[str, str]:
 
 def _met(met: bool | np.bool_) -> str:
     return "met" if met else "**not met**"
-
-
-PAGE = """# The gate: a limit with a promise
-
-Model: {bundle}. What every page of a report says:
-
-> {promise}
-
-Here the same gate looks at {n} subjects that it was not set on: {n_test} of the test split and {n_pathology} elderly
-with white-matter lesions and atrophy, each with one damage drawn from the mixture of the certificate: {mixture}.
-{refused} more were refused before a network saw them. {other_ages} are of ages that the promise does not speak for: a
-human sees them whatever their score. A case fails by its measurements; a missed lesion counts only where a row says so.
-
-## The bars
-
-{bars}
-Intervals are over subjects drawn again. AURC is the mean share of failures among the accepted, over all limits; AUGRC
-the mean share of accepted failures among all cases (Traub et al. 2024, arXiv:2407.01032); lower is better.
-
-![Risk against coverage, and failures caught against cases flagged]({plot})
-
-**What this says.** {bad} of the {n_test} cases of the test split fail, {bad_clean} of its {n_clean} scans as they
-are: with a network whose Dice lies so near to the limits, many failures lie just beyond them (last table but one),
-and no doubt tells .79 from .81. With so many failures the bar of catching them is out of reach of any score: one that
-ranked every failure first would catch {at_best} of them at {flagged} flagged, with the elderly {at_best_all}. In the
-elderly {bad_pathology} of {n_pathology} fail, {cerebellum} of them by the volume of the cerebellar grey matter among
-others; they are outside of the promise. What would move the bars is a better network first, then more labelled subjects
-than {n_calibrate}.
-
-## What is certified
-
-{levels}
-On the calibrate split, one case a subject; all levels together spend one delta. With missed lesions counted as well:
-
-{lesion_levels}
-Each group by itself, at the limit of the gate. These {n_groups} bounds hold together with the same confidence: each
-spends an equal share of delta (Bonferroni), since a reader picks the groups to look at.
-
-{groups}
-What counts as failed, by who drew the labels. A volume is compared with what is usual under these labels, and where the
-habits of labels are no failure the limits are wider than 0.8 and 10%:
-
-{habits}
-## On subjects that the limit was not set on
-
-{splits}
-{damages}
-{missed}
-{scores}
-`python -m pipelines.bench.gate`; certified by `brain-triage calibrate`.
-"""

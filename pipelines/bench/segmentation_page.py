@@ -9,7 +9,6 @@ import numpy as np
 
 from pipelines.bench.doubt_text import wrapped
 from pipelines.bench.lesions import DETECTED
-from pipelines.bench.other_tools import NAIVE, ONE_PASS, PASSES, TOOLS, TRIVIAL
 from pipelines.bench.page import Results, figure, table
 from pipelines.bench.predictive import BENCH as PREDICTIVE
 from pipelines.bench.predictive import reached
@@ -18,30 +17,18 @@ from pipelines.bench.segmentation_bars import (
     IXI_BARS,
     NAMES,
     SCORES,
-    TISSUES,
-    Bar,
     bars_table,
     counted,
     score_correlation,
-    trivial_bars,
 )
 from pipelines.bench.segmentation_plots import draw_calibration, draw_dice, draw_scores
-from pipelines.bench.segmentation_text import BESIDE_TRIVIAL, PAGE, PROTOCOL
+from pipelines.bench.segmentation_text import PAGE, PROTOCOL
+from pipelines.bench.segmentation_tools import Rows, beside_trivial, missing, naive_cost, tool_table
 from pipelines.compare import GRADED
-from pipelines.metrics import FEWEST, spearman
+from pipelines.metrics import FEWEST, known_mean, spearman
 
-Rows = Sequence[Mapping[str, Any]]
-COMMAND = "pipelines/bench/baselines/tissues.py --method {tool} --out CACHE/baselines --icbm NILEARN_DATA SCANS"
 SHIFT = 0.8
 """A calibration error is one shift where its excess is so much of it."""
-FILLED = "grey_or_csf_if_nothing_is_csf"
-
-TOOL_NAMES: Mapping[str, str] = {
-    "this": "**this network, posterior and prior**",
-    ONE_PASS: "this network, one pass, eager torch",
-    NAIVE: f"this network, {PASSES} naive MC-dropout passes, eager torch",
-    **TOOLS,
-}
 
 
 def write(results: Results, folder: Path) -> str:
@@ -61,7 +48,7 @@ def write(results: Results, folder: Path) -> str:
         per_scan=scan_table(oasis),
         ixi=structure_table(ixi, results["calibration"]["ixi"]),
         protocol=protocol_list(results).format(
-            sulcal=100 * _mean([row["cortex_called_csf"] for row in oasis]), narrow=narrow_ventricles(oasis)
+            sulcal=100 * known_mean([row["cortex_called_csf"] for row in oasis]), narrow=narrow_ventricles(oasis)
         ),
         excess=excess_words(results),
         tools=tool_table(results),
@@ -89,17 +76,17 @@ def structure_table(rows: Rows, calibration: Mapping[str, Any]) -> str:
         lines.append(
             [
                 NAMES[key],
-                _mean(dice),
+                known_mean(dice),
                 min(dice),
-                _mean([row["dice"][key] for row in test]),
-                figure(_mean([row["hd95_mm"][key] for row in rows]), 1),
+                known_mean([row["dice"][key] for row in test]),
+                figure(known_mean([row["hd95_mm"][key] for row in rows]), 1),
                 _percent(_volume(rows, key)),
                 calibration[key]["ece"],
                 f"{calibration[key]['excess']:+.3f}",
             ]
         )
     tissues = [
-        [NAMES[k], *_spread([r["dice"][k] for r in rows]), _mean([r["dice"][k] for r in test])] for k in IXI_BARS
+        [NAMES[k], *_spread([r["dice"][k] for r in rows]), known_mean([r["dice"][k] for r in test])] for k in IXI_BARS
     ]
     return table(
         [
@@ -127,8 +114,8 @@ def protocol_list(results: Results) -> str:
 def _side(rows: Rows, key: str) -> str:
     """Mean difference of the volume, and in how many scans it has that sign."""
     changes = _volume(rows, key)
-    same = sum(change * _mean(changes) > 0 for change in changes)
-    return f"{_signed(100 * _mean(changes))} % ({same} of {len(changes)} that way)"
+    same = sum(change * known_mean(changes) > 0 for change in changes)
+    return f"{_signed(100 * known_mean(changes))} % ({same} of {len(changes)} that way)"
 
 
 def _volume(rows: Rows, key: str) -> list[float]:
@@ -136,7 +123,7 @@ def _volume(rows: Rows, key: str) -> list[float]:
 
 
 def _percent(values: Sequence[float]) -> str:
-    mean, low, high = (_signed(100 * x) for x in (_mean(values), min(values), max(values)))
+    mean, low, high = (_signed(100 * x) for x in (known_mean(values), min(values), max(values)))
     return f"{mean} % ({low} to {high})"
 
 
@@ -150,82 +137,6 @@ def scan_table(rows: Rows) -> str:
     return table(
         ["scan", "split", *(NAMES[key] for key in GRADED)],
         [[row["case"], row["split"], *(row["dice"][key] for key in GRADED)] for row in rows],
-    )
-
-
-def tool_table(results: Results) -> str:
-    """Each tool on the scans it ran on, with this network on the same scans in brackets."""
-    this = {row["case"]: row["tissues"] for row in results["oasis"]}
-    lines: list[list[object]] = [
-        [
-            TOOL_NAMES["this"],
-            len(this),
-            *(_mean([one[key] for one in this.values()]) for key in TISSUES),
-            f"{results['cpu_s']:.0f}",
-        ]
-    ]
-    for tool in (name for name in TOOL_NAMES if name != "this"):
-        own = [row for row in results["tools"] if row["tool"] == tool]
-        if own:
-            beside = [this[row["case"]] for row in own]
-            pairs = [f"{figure(_mean([r[k] for r in own]))} ({figure(_mean([r[k] for r in beside]))})" for k in TISSUES]
-            lines.append([TOOL_NAMES[tool], len(own), *pairs, f"{_mean([row['cpu_s'] for row in own]):.0f}"])
-    return table(["", "scans", *TISSUES.values(), "CPU s a scan"], lines)
-
-
-def missing(results: Results) -> str:
-    """Which tools were not there, and what makes their results."""
-    names = "; ".join(TOOLS[tool] for tool in results["missing_tools"])
-    commands = " and ".join(f"`{COMMAND.format(tool=tool)}`" for tool in results["missing_tools"])
-    if not names:
-        return ""
-    return (
-        f" **Not found in the cache, so not in the table: {names}.** {commands}, in an environment of its own that the "
-        "head of that file describes, makes what is missing."
-    )
-
-
-def beside_trivial(results: Results) -> str:
-    """What the mixture does better and worse, in words that follow the figures."""
-    said = [
-        f"{_verdict(bar)} in {name} by {figure(abs(float(bar.reached)))} ({figure(bar.low)} to {figure(bar.high)})"
-        for bar, name in zip(trivial_bars(results), TISSUES.values(), strict=True)
-    ]
-    oasis = results["oasis"]
-    return BESIDE_TRIVIAL.format(
-        said="; ".join(said),
-        others=_others_ahead(results),
-        nothing=100 * _mean([row["brain_called_nothing"] for row in oasis]),
-        own=figure(_mean([row["tissues"]["grey_or_csf"] for row in oasis])),
-        filled=figure(_mean([row[FILLED] for row in oasis])),
-    )
-
-
-def _verdict(bar: Bar) -> str:
-    return "ahead" if bar.low > 0 else "behind" if bar.high < 0 else "not told apart"
-
-
-def _others_ahead(results: Results) -> str:
-    """Where the mean of another tool is above that of this network on the same scans."""
-    this = {row["case"]: row["tissues"] for row in results["oasis"]}
-    found = []
-    for tool in (name for name in TOOLS if name != TRIVIAL):
-        own = [row for row in results["tools"] if row["tool"] == tool]
-        for key, name in TISSUES.items():
-            pair = _mean([row[key] for row in own]), _mean([this[row["case"]][key] for row in own])
-            if pair[0] > pair[1]:
-                found.append(f"{TOOLS[tool]} in {name} ({figure(pair[0])} to {figure(pair[1])}, {len(own)} scans)")
-    return f"Others whose mean is above that of this network: {'; '.join(found) or 'none'}."
-
-
-def naive_cost(tools: Rows) -> str:
-    """What naive passes cost over one prediction, both measured in the same run."""
-    ratios = [row["cpu_s"] / row["own_cpu_s"] for row in tools if row["tool"] == NAIVE]
-    if not ratios:
-        return f"The {PASSES} naive passes were not measured."
-    return (
-        f"Measured in the same run, {PASSES} naive passes cost {_mean(ratios):.1f} times the CPU time of this "
-        "network's whole prediction with its posterior and prior."
     )
 
 
@@ -260,7 +171,7 @@ def score_table(cases: Mapping[str, Rows]) -> str:
     lines = []
     for text, some in sets.items():
         cells = [_correlation(some, name) for name in SCORES]
-        lines.append([text, counted(some), f"{_mean([row['dice'] for row in some]):.3f}"[1:], *cells])
+        lines.append([text, counted(some), f"{known_mean([row['dice'] for row in some]):.3f}"[1:], *cells])
     return table(["", "cases", "mean Dice", *SCORES.values()], lines)
 
 
@@ -289,10 +200,5 @@ def lesion_table(rows: Rows) -> str:
     )
 
 
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else float("nan")
-
-
 def _spread(values: Sequence[float]) -> tuple[float, float]:
-    return _mean(values), min(values)
+    return known_mean(values), min(values)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.bench.active import STRATEGIES, Graded, Item
 from pipelines.bench.active_page import BASELINE, BUDGETS, OURS, interval, labels_needed, write
+from pipelines.bench.active_strategies import STRATEGIES
+from pipelines.bench.active_world import Graded, Item
 from pipelines.next_cases import KEYS, Candidate
 from pipelines.retrain_cells import CorrectedCells
 from triage.anatomy import N_CLASSES

@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.stats import binomtest, norm
 
-from pipelines.bench.classification import COMPARISONS, auroc_interval, compared, kept_cases
+from pipelines.bench.classification import kept_cases
+from pipelines.bench.classification_comparisons import COMPARISONS, auroc_interval, compared
 from pipelines.bench.classification_page import KEYS, calibration, confusion, wilson, write
 from pipelines.bench.classification_scans import AS_IT_IS, GROUPS, STRIPPED, THICK, at_2_mm, read_scans, stripped
 from pipelines.metrics import auroc

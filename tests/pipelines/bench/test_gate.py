@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.bench.gate import BENCH, row
-from pipelines.bench.gate_page import at_best, caught, caught_at, losses, values, with_lesions
+from pipelines.bench.gate_figures import at_best, caught, caught_at, losses, values, with_lesions
 from pipelines.bench.page import produce
 from pipelines.mixture import draw
 from pipelines.scored import Item

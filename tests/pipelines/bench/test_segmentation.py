@@ -26,7 +26,8 @@ from pipelines.bench.segmentation_bars import (
     TISSUES as JOINED,
 )
 from pipelines.bench.segmentation_cases import CONFLICT, ENTROPY, GATE, gate_score
-from pipelines.bench.segmentation_page import FILLED, missing, naive_cost, read_cost, write
+from pipelines.bench.segmentation_page import read_cost, write
+from pipelines.bench.segmentation_tools import FILLED, missing, naive_cost
 from pipelines.compare import GRADED
 from pipelines.scans import Scan
 from tests.builders import a_prediction
