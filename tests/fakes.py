@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from pipelines.run_case import Stage, Tools
-from tests.builders import BUNDLE, PROMISE, a_case, a_prediction, a_refused_verdict, a_volume, phantom_labels
+from tests.builders import a_case, a_prediction, a_volume
+from tests.phantoms import phantom_labels
+from tests.verdicts import BUNDLE, PROMISE, a_refused_verdict
 from triage.case import Case, RefusedInput, Series, Volume
 from triage.errors import Code
 from triage.ports import Queue

@@ -19,8 +19,8 @@ from pipelines.cli import main
 from pipelines.labelled import trunk_digest
 from pipelines.run import find_cases
 from pipelines.settings import Settings, load_settings
-from tests.builders import onto
 from tests.little_heads import AFFINE, LittleHead, little_bundle
+from tests.phantoms import onto
 from triage.dicom.write import write_enhanced_series
 from triage.report.as_nifti import SEGMENTATION
 from triage.review import open_queue

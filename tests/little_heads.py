@@ -28,7 +28,7 @@ from models.runtime import torch_runner
 from pipelines.labelled import by_cell, on_conformed, trunk_digest
 from pipelines.preprocess import conform
 from pipelines.retrain_replay import evenly
-from tests.builders import centred_affine
+from tests.phantoms import centred_affine
 from triage.anatomy import LESION, N_CLASSES, STRUCTURES, TISSUES
 from triage.case import Volume
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.builders import BUNDLE, a_refused_input, a_refused_report
+from tests.builders import a_refused_input
 from tests.fakes import InMemoryQueue, tiny_report
+from tests.verdicts import BUNDLE, a_refused_report
 from triage.errors import Code
 from triage.review import ReviewQueue, open_queue
 from triage.verdict import Report, Route

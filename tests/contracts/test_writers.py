@@ -7,15 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.builders import (
-    BUNDLE,
-    PROMISE,
-    a_flagged_report,
-    a_prediction,
-    a_refused_report,
-    a_written_case,
-    an_accepted_report,
-)
+from tests.builders import a_prediction, a_written_case
+from tests.verdicts import BUNDLE, PROMISE, a_flagged_report, a_refused_report, an_accepted_report
 from triage.case import Case
 from triage.report import WRITERS
 from triage.report.as_json import REPORT

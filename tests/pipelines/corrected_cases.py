@@ -13,8 +13,10 @@ from sqlalchemy import Engine, select
 from pipelines.folders import MANIFEST, SCHEMA, SUPERSEDED
 from pipelines.retrain_corrections import CORRECTIONS
 from pipelines.settings import Settings
-from tests.builders import BUNDLE, a_volume, phantom_labels
+from tests.builders import a_volume
 from tests.fakes import tiny_report
+from tests.phantoms import phantom_labels
+from tests.verdicts import BUNDLE
 from triage.case import Volume
 from triage.report.as_json import as_json
 from triage.report.as_nifti import as_nifti

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from pipelines.artefacts import ghosted, moved, rician, smooth_field, thickened, turned, voided
 from pipelines.sample_heads import Grid, Head, acquire
-from tests.builders import centred_affine
+from tests.phantoms import centred_affine
 from triage.case import Volume
 
 COARSE = Grid(axes="LPS", shape=(64, 80, 64), spacing_mm=(3.0, 3.0, 3.0))

@@ -23,10 +23,11 @@ from pipelines.replay import Replay
 from pipelines.run_case import Tools
 from pipelines.settings import Settings
 from pipelines.stress import Rung, Step
-from tests.builders import BUNDLE, a_case, a_refused_input
+from tests.builders import a_case, a_refused_input
 from tests.dicom_builders import classic
 from tests.fakes import FakeEngine, fake_tools
 from tests.pipelines.rungs import a_rung
+from tests.verdicts import BUNDLE
 from triage.__main__ import PACKAGES, shadowed
 from triage.case import Inventory
 from triage.dicom.deid import Pseudonyms, load_or_create_key

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.comparison import Comparison, Shadowed, as_markdown, read_comparison, write_comparison
 from pipelines.paired import ALL, MEASURES, Difference, Standing
-from tests.builders import BUNDLE
+from tests.verdicts import BUNDLE
 from triage.verdict import BundleId
 
 FROZEN = "ab" * 32

@@ -6,7 +6,8 @@ import pytest
 
 from pipelines.artefacts import rician
 from pipelines.degrade import DEGRADATIONS, LEVELS, OTHER_GRID, moved_labels
-from tests.builders import a_volume, centred_affine, onto, phantom_image, phantom_labels, sagittal_affine
+from tests.builders import a_volume
+from tests.phantoms import centred_affine, onto, phantom_image, phantom_labels, sagittal_affine
 from triage.case import Volume
 
 GRADED = sorted(set(DEGRADATIONS) - {"left_right_flip"})

@@ -13,8 +13,9 @@ from pipelines.folders import LOCK, MANIFEST, SUPERSEDED, locked
 from pipelines.inbox import Desk, run_inbox
 from pipelines.outcome import Outcome
 from pipelines.run_case import Stage
-from tests.builders import BUNDLE, a_case, a_refused_input
+from tests.builders import a_case, a_refused_input
 from tests.fakes import FakeEngine, InMemoryQueue, RecordingWriter, fake_tools
+from tests.verdicts import BUNDLE
 from triage.case import Case, Inventory, Series, Volume
 from triage.errors import Code, Refusal, TriageError
 from triage.verdict import BundleId, Route

@@ -16,8 +16,9 @@ import structlog
 from pipelines.folders import MANIFEST, locked
 from pipelines.inbox import Desk, run_inbox
 from pipelines.run_case import Stage
-from tests.builders import BUNDLE, a_case, a_refused_input
+from tests.builders import a_case, a_refused_input
 from tests.fakes import FakeEngine, fake_tools, tiny_volume
+from tests.verdicts import BUNDLE
 from triage.case import Inventory
 from triage.review import open_queue
 from triage.verdict import BundleId

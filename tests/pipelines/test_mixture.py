@@ -17,7 +17,7 @@ from pipelines.mixture import (
     draw,
     with_lesion,
 )
-from tests.builders import centred_affine, phantom_image, phantom_labels
+from tests.phantoms import centred_affine, phantom_image, phantom_labels
 from triage.anatomy import BRAIN
 from triage.case import Volume
 

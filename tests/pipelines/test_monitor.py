@@ -18,8 +18,9 @@ from pipelines.monitor_text import as_text
 from pipelines.promises import Promises
 from pipelines.run import run
 from pipelines.settings import SHIPPED_BUNDLE, Settings
-from tests.builders import BUNDLE, a_case
+from tests.builders import a_case
 from tests.fakes import FakeEngine, FakeGate, FakeWatch, fake_tools, tiny_report, tiny_volume
+from tests.verdicts import BUNDLE
 from triage.case import Inventory
 from triage.gate.monitor import Stance
 from triage.gate.monitored import MonitoredGate, alarm

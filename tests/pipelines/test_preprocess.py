@@ -25,7 +25,7 @@ from pipelines.preprocess import (
     to_ras_1mm,
     to_scanner_grid,
 )
-from tests.builders import centred_affine
+from tests.phantoms import centred_affine
 from triage.case import Volume
 from triage.errors import Code, Refusal
 

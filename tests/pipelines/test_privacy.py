@@ -32,8 +32,10 @@ from pipelines.cli import main
 from pipelines.run import find_cases
 from pipelines.run_case import Tools
 from pipelines.settings import Settings
-from tests.builders import BUNDLE, a_prediction, a_volume, sagittal_affine
+from tests.builders import a_prediction, a_volume
 from tests.fakes import fake_tools
+from tests.phantoms import sagittal_affine
+from tests.verdicts import BUNDLE
 from triage.case import Volume
 from triage.dicom.write import write_classic_series
 from triage.intake import read_volume

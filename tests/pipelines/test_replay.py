@@ -12,8 +12,9 @@ from pipelines.bundles import SUMS, kept_folder
 from pipelines.replay import Instruments, Replay, replay
 from pipelines.run_case import Tools, case_seed
 from pipelines.settings import Settings, Tracking
-from tests.builders import BUNDLE, a_case, a_refused_input
+from tests.builders import a_case, a_refused_input
 from tests.fakes import FakeEngine, FakeGate, FakeWatch, fake_tools, read_tiny
+from tests.verdicts import BUNDLE
 from triage.case import Inventory, Volume
 from triage.errors import TriageError
 from triage.ports import Queue

@@ -10,7 +10,7 @@ import yaml
 from pipelines.cli import app, main
 from pipelines.retrain import Retrained
 from pipelines.retrain_text import as_json, as_text
-from tests.builders import BUNDLE
+from tests.verdicts import BUNDLE
 
 FOUND = Retrained(
     bundle=BUNDLE,

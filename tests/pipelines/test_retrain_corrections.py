@@ -11,9 +11,9 @@ import pytest
 from pipelines.folders import SUPERSEDED
 from pipelines.retrain_corrections import open_ledger, read_corrections
 from pipelines.settings import Settings
-from tests.builders import BUNDLE
 from tests.pipelines.corrected_cases import a_correction, correct, decide, read
 from tests.triage.review.desks import ACCEPT, REJECT
+from tests.verdicts import BUNDLE
 from triage.ledger import Split
 from triage.review.records import Opinion
 

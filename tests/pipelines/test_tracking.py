@@ -18,7 +18,7 @@ from pipelines.outcome import Outcome, RunResult
 from pipelines.settings import Settings
 from pipelines.tracking import TrackedRun, case_table, run_metrics, run_params, run_tags
 from pipelines.tracking_store import Store, connect
-from tests.builders import BUNDLE
+from tests.verdicts import BUNDLE
 from triage.errors import Code
 from triage.verdict import Route
 

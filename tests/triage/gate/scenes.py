@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_cdt
 
-from tests.builders import a_case, a_prediction, centred_affine
+from tests.builders import a_case, a_prediction
+from tests.phantoms import centred_affine
 from triage.case import Case
 from triage.gate.operating_point import Limit, OperatingPoint
 from triage.gate.rules import ThresholdGate

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.builders import BUNDLE, PROMISE
+from tests.verdicts import BUNDLE, PROMISE
 from triage.report.as_figures import as_figures
 from triage.report.as_json import as_json
 from triage.report.summary import RunSummary, load_cases

@@ -6,16 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.builders import (
-    a_case,
-    a_flagged_report,
-    a_flagged_verdict,
-    a_prediction,
-    a_refused_report,
-    an_accepted_report,
-    finding_samples,
-)
+from tests.builders import a_case, a_prediction, finding_samples
 from tests.triage.report.run_folders import a_run, fill
+from tests.verdicts import a_flagged_report, a_flagged_verdict, a_refused_report, an_accepted_report
 from triage.findings import FINDINGS
 from triage.report.as_csv import CASES, MEASURED, write_cases_csv
 

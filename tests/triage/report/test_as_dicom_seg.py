@@ -17,18 +17,9 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.sr._concepts_dict import concepts
 
-from tests.builders import (
-    a_case,
-    a_prediction,
-    a_series,
-    a_volume,
-    a_written_case,
-    an_accepted_report,
-    centred_affine,
-    onto,
-    phantom_labels,
-    sagittal_affine,
-)
+from tests.builders import a_case, a_prediction, a_series, a_volume, a_written_case
+from tests.phantoms import centred_affine, onto, phantom_labels, sagittal_affine
+from tests.verdicts import an_accepted_report
 from triage.anatomy import LESION, STRUCTURES
 from triage.case import Case, Format, SourceFile, Volume
 from triage.errors import Code, Refusal

@@ -6,14 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.builders import (
-    a_flagged_report,
-    a_flagged_verdict,
-    a_place,
-    a_prediction,
-    an_accepted_report,
-    an_interpretation,
-)
+from tests.builders import a_prediction
+from tests.verdicts import a_flagged_report, a_flagged_verdict, a_place, an_accepted_report, an_interpretation
 from triage.anatomy import LESION, STRUCTURES
 from triage.report import overlays
 from triage.report.as_figures import FIGURES, MONTAGE, THUMBNAIL, as_figures, layer_name, place_of, spot_name

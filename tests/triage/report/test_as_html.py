@@ -8,25 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.builders import (
-    a_case,
-    a_flagged_report,
-    a_flagged_verdict,
-    a_place,
-    a_prediction,
-    a_refused_input,
-    a_refused_report,
-    an_accepted_report,
-    finding_samples,
-)
+from tests.builders import a_case, a_prediction, a_refused_input, finding_samples
 from tests.triage.report.run_folders import a_run, fill
 from tests.triage.report.test_decomposition import contrast
+from tests.verdicts import a_flagged_report, a_flagged_verdict, a_place, a_refused_report, an_accepted_report
 from triage import NOT_FOR_CLINICAL_USE
 from triage.findings import FINDINGS
 from triage.report.as_figures import FIGURES
-from triage.report.as_html import CONTENT_SECURITY_POLICY, INDEX, duration, measured, number, write_index
+from triage.report.as_html import CONTENT_SECURITY_POLICY, INDEX, duration, write_index
 from triage.report.panels import side_mm
-from triage.report.text import percent
+from triage.report.text import measured, number, percent
 
 
 def page(out: Path, **facts: object) -> str:

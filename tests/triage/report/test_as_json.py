@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from tests.builders import (
-    a_case,
-    a_flagged_report,
-    a_flagged_verdict,
-    a_prediction,
-    a_refused_report,
-    a_series,
-    an_accepted_report,
-    finding_samples,
-)
+from tests.builders import a_case, a_prediction, a_series, finding_samples
+from tests.verdicts import a_flagged_report, a_flagged_verdict, a_refused_report, an_accepted_report
 from triage.anatomy import STRUCTURES, TISSUES
 from triage.findings import FINDINGS
 from triage.report.as_json import REPORT, SCHEMA_VERSION, as_json, schema

@@ -7,7 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.builders import an_accepted_report, centred_affine, onto
+from tests.phantoms import centred_affine, onto
+from tests.verdicts import an_accepted_report
 from triage.report.as_nifti import CONFLICT, CONFLICT_STEP_NATS, ENTROPY, IMAGE, SEGMENTATION, as_nifti
 from triage.verdict import Report
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.builders import a_flagged_verdict, signal_readings
+from tests.verdicts import a_flagged_verdict, signal_readings
 from triage.report.decomposition import PART_COLOURS, decompose
 
 

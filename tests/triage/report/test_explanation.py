@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import a_flagged_report, a_flagged_verdict, an_interpretation, signal_readings
+from tests.verdicts import a_flagged_report, a_flagged_verdict, an_interpretation, signal_readings
 from triage.report.as_json import contents
 from triage.report.explanation import explain, named, spot_title
 from triage.report.text import number, percent

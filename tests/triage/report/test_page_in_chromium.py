@@ -9,16 +9,9 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.builders import (
-    a_case,
-    a_flagged_report,
-    a_flagged_verdict,
-    a_place,
-    a_refused_input,
-    a_refused_report,
-    an_accepted_report,
-)
+from tests.builders import a_case, a_refused_input
 from tests.triage.report.run_folders import a_run, fill
+from tests.verdicts import a_flagged_report, a_flagged_verdict, a_place, a_refused_report, an_accepted_report
 from triage.report.as_html import INDEX, write_index
 
 HOSTILE = (

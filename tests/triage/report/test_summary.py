@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import (
-    a_case,
-    a_flagged_report,
-    a_flagged_verdict,
-    a_refused_input,
-    a_refused_report,
-    an_accepted_report,
-    signal_readings,
-)
+from tests.builders import a_case, a_refused_input
 from tests.triage.report.run_folders import a_run, fill
+from tests.verdicts import a_flagged_report, a_flagged_verdict, a_refused_report, an_accepted_report, signal_readings
 from triage.errors import Code
 from triage.findings import findings
 from triage.measurements import measure

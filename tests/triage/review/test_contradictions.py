@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import BUNDLE
 from tests.databases import Sqlite
 from tests.fakes import tiny_report
 from tests.triage.review.desks import ACCEPT, Room
+from tests.verdicts import BUNDLE
 from triage.review import AuditState, History, ReviewDesk, connect, open_queue
 from triage.review.records import Filters
 from triage.verdict import BundleId

@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.builders import BUNDLE, a_refused_report
 from tests.databases import Databases, forked
 from tests.fakes import tiny_report
 from tests.triage.review.desks import ACCEPT, REJECT, Room
+from tests.verdicts import BUNDLE, a_refused_report
 from triage.review import ReaderVerdict, ReviewDesk, Role, State, connect
 from triage.review.errors import Incomplete, NotAllowed, NotFound, Outdated, Taken
 from triage.review.records import Filters, Opinion

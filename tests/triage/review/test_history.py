@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.builders import BUNDLE
 from tests.fakes import tiny_report
 from tests.triage.review.desks import Room
+from tests.verdicts import BUNDLE
 from triage.errors import TriageError
 from triage.review import History
 from triage.verdict import BundleId

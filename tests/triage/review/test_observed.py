@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders import BUNDLE, a_refused_report
 from tests.fakes import tiny_report
 from tests.triage.review.desks import ACCEPT, REJECT, Room
+from tests.verdicts import BUNDLE, a_refused_report
 from triage.review import ReaderVerdict
 from triage.review.observed import observed
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import a_refused_report
 from tests.databases import forked
 from tests.fakes import tiny_report
+from tests.verdicts import a_refused_report
 from triage.errors import TriageError
 from triage.review import open_queue
 

@@ -11,8 +11,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from tests.builders import a_case, a_flagged_verdict, a_prediction, a_volume, an_accepted_report, phantom_labels
+from tests.builders import a_case, a_prediction, a_volume
+from tests.phantoms import phantom_labels
 from tests.triage.review.desks import PASSWORD, Room
+from tests.verdicts import a_flagged_verdict, an_accepted_report
 from triage.report import WRITERS
 from triage.verdict import Report
 from triage.web.app import create_app

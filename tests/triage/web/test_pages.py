@@ -12,9 +12,10 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from tests.builders import a_flagged_verdict, a_refused_input, a_refused_verdict
+from tests.builders import a_refused_input
 from tests.triage.review.desks import ACCEPT
 from tests.triage.web.house import House, a_small_report
+from tests.verdicts import a_flagged_verdict, a_refused_verdict
 from triage.anatomy import STRUCTURES
 from triage.report.as_csv import CASES, MEASURED
 from triage.review import Kind, Role

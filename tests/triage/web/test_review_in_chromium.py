@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.builders import a_flagged_verdict, a_written_case
+from tests.builders import a_written_case
 from tests.triage.review.desks import PASSWORD
 from tests.triage.web.house import House, a_small_report
 from tests.triage.web.readers import SLOW_MS, served
+from tests.verdicts import a_flagged_verdict
 from triage.anatomy import LESION
 from triage.report.as_dicom_seg import SEG
 from triage.report.as_nifti import SEGMENTATION
