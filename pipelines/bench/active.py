@@ -15,7 +15,7 @@ from torch import Tensor
 from pipelines.bench.active_page import BUDGETS, write
 from pipelines.bench.active_strategies import STRATEGIES, Strategy, at_random
 from pipelines.bench.active_world import Graded, World, read_world
-from pipelines.bench.page import Bench, Inputs, Results
+from pipelines.bench.page import Bench, Inputs, Results, run
 
 TWENTY = 20
 WEIGHTS = (1.0, 4.0, 16.0)
@@ -74,6 +74,4 @@ def mean_dice(head: Tensor, scans: Sequence[Graded]) -> float:
 BENCH = Bench(name="active", measure=measure, write=write)
 
 if __name__ == "__main__":
-    from pipelines.bench.page import run
-
     run([BENCH])

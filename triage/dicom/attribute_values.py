@@ -5,7 +5,7 @@ import math
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from triage.errors import Code, Refusal
+from triage.dicom.file_meta import invalid
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -43,10 +43,10 @@ def integer(dataset: Dataset, keyword: str, *, default: int | None = None) -> in
     value = number(dataset, keyword)
     if value is None:
         if keyword in dataset or default is None:
-            raise _bad(keyword)
+            raise invalid(f"{keyword} is missing or no valid number.")
         return default
     if value != int(value):
-        raise _bad(keyword)
+        raise invalid(f"{keyword} is missing or no valid number.")
     return int(value)
 
 
@@ -66,9 +66,3 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     except Exception:  # "1,5", or worse
         return ()
     return values if all(math.isfinite(item) for item in values) else ()
-
-
-def _bad(keyword: str) -> Refusal:
-    return Refusal(
-        Code.HEADER_INVALID, f"{keyword} is missing or no valid number.", do="Ask the sender for the original series."
-    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from triage.dicom.attribute_values import number, numbers, text, texts
+from triage.dicom.file_meta import invalid
 from triage.errors import Code, Refusal
 
 _SPACING_MM = (0.1, 10.0)
@@ -50,12 +51,12 @@ def planes_of(dataset: Dataset, *, enhanced: bool) -> tuple[Plane, ...]:
     """The planes of one file; a Refusal with GEOMETRY or HEADER_INVALID when one of them is not placed in space."""
     if not enhanced:
         if "NumberOfFrames" in dataset and number(dataset, "NumberOfFrames") != 1:
-            raise _invalid("A single-frame object with a number of frames other than 1.")
+            raise invalid("A single-frame object with a number of frames other than 1.")
         return (_plane(0, [dataset]),)
     shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
     frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
     if "NumberOfFrames" not in dataset or len(frames) != number(dataset, "NumberOfFrames"):
-        raise _invalid("Number of Frames and the functional groups contradict each other.")
+        raise invalid("Number of Frames and the functional groups contradict each other.")
     common = [_flat(group) for group in shared]
     return tuple(_plane(index, [_flat(frame), *common, dataset]) for index, frame in enumerate(frames))
 
@@ -118,7 +119,7 @@ def _rescale(sources: Sequence[Dataset]) -> tuple[float, float]:
         if "RescaleSlope" in source or "RescaleIntercept" in source:
             slope, intercept = number(source, "RescaleSlope"), number(source, "RescaleIntercept")
             if slope is None or intercept is None or not 1e-12 < abs(slope) < 1e12 or not abs(intercept) < 1e12:
-                raise _invalid("Rescale Slope or Rescale Intercept is missing, zero or no number.")
+                raise invalid("Rescale Slope or Rescale Intercept is missing, zero or no number.")
             return slope, intercept
     return 1.0, 0.0
 
@@ -147,7 +148,3 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 def _geometry(message: str) -> Refusal:
     return Refusal(Code.GEOMETRY, message, do="Ask the sender for the original series.")
-
-
-def _invalid(message: str) -> Refusal:
-    return Refusal(Code.HEADER_INVALID, message, do="Ask the sender for the original series.")

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.anatomy import STRUCTURES
@@ -12,7 +12,7 @@ from triage.report.explanation import explain, spot_title
 from triage.report.overlays import ENTROPY_TOP_NATS, entropy_colours
 from triage.report.panels import SCALE_BAR_MM, panels, side_mm, spot_panels, thumbnail
 from triage.report.summary import RunSummary, reason_titles
-from triage.report.text import as_shown, number, percent
+from triage.report.templating import templates_of
 
 INDEX = "index.html"
 CONTENT_SECURITY_POLICY = (
@@ -50,15 +50,8 @@ def write_index(run: RunSummary, path: Path) -> None:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("triage.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=as_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "measured": measured, "duration": duration, "percent": percent}
+    environment = templates_of("triage.report")
+    environment.filters["duration"] = duration
     environment.globals |= {
         "panels": panels,
         "thumbnail": thumbnail,
@@ -70,15 +63,6 @@ def _environment() -> Environment:
         "side_mm": side_mm,
     }
     return environment
-
-
-def measured(value: float, unit: str) -> str:
-    """A volume in ml, with a decimal more under 10 ml and none for nothing; a fraction with three."""
-    if unit == "1":
-        return number(value, 3)
-    if value == 0:
-        return "0"
-    return number(value, 1 if abs(value) >= 10 else 2)
 
 
 def duration(seconds: float) -> str:

@@ -34,5 +34,14 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.0f}\N{NO-BREAK SPACE}%" if probability <= 0.99 else ">99\N{NO-BREAK SPACE}%"
 
 
+def measured(value: float, unit: str) -> str:
+    """A volume in ml, with a decimal more under 10 ml and none for nothing; a fraction with three."""
+    if unit == "1":
+        return number(value, 3)
+    if value == 0:
+        return "0"
+    return number(value, 1 if abs(value) >= 10 else 2)
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")

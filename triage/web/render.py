@@ -7,12 +7,11 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from triage import NOT_FOR_CLINICAL_USE, __version__
 from triage.gate.wording import WORDING
-from triage.report.as_html import measured
-from triage.report.text import as_shown, number, percent
+from triage.report.templating import templates_of
 from triage.web.entrance import Site, known_session, person_of, site_of
 from triage.web.sessions import COOKIE, LASTS_S, VISIT, Session, new_session
 
@@ -59,21 +58,7 @@ def signal_meaning(signal: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("triage.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=as_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "measured": measured,
-        "percent": percent,
-        "waited": waited,
-        "signal_title": signal_title,
-        "signal_meaning": signal_meaning,
-    }
+    environment = templates_of("triage.web")
+    environment.filters |= {"waited": waited, "signal_title": signal_title, "signal_meaning": signal_meaning}
     environment.globals |= {"notice": NOT_FOR_CLINICAL_USE, "version": __version__}
     return environment
