@@ -1,15 +1,18 @@
-"""A calibration and an MLflow store that the tests of their parts share."""
+"""A calibration, an MLflow store and a command line that the tests of their parts share."""
 
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipelines.settings import Settings
+from tests.pipelines.command_line import command
 
 if TYPE_CHECKING:
     from pipelines.calibrate import Calibration
     from pipelines.scored import Scored
     from pipelines.tracking_store import Store
+
+__all__ = ["command"]
 
 
 @pytest.fixture(scope="session")
