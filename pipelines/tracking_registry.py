@@ -71,16 +71,6 @@ class MlflowRegistry:
             )
         return None
 
-    def pointed_at(self) -> str | None:
-        """Digest of the bundle that the alias names; None when it names none."""
-        client = connect(self.store)
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return str(client.get_model_version_by_alias(MODEL, ALIAS).tags.get(DIGEST))
-        except MlflowException:
-            return None
-
 
 def open_registry(settings: Settings) -> MlflowRegistry | None:
     """The registry at the place of the runs, the files of its bundles in an experiment of their own; None untracked."""

@@ -89,13 +89,6 @@ def replace_value(path: Path, keyword: str, value: bytes) -> None:
     path.write_bytes(data[: at + 6] + len(value).to_bytes(2, "little") + value + data[at + 8 + old :])
 
 
-def insert_before_pixels(path: Path, elements: bytes) -> None:
-    """Insert raw bytes where the header ends."""
-    data = path.read_bytes()
-    at = data.index(b"\xe0\x7f\x10\x00OW")
-    path.write_bytes(data[:at] + elements + data[at:])
-
-
 def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
     """An explicit little-endian element with a 2-byte length."""
     head = group.to_bytes(2, "little") + number.to_bytes(2, "little") + vr

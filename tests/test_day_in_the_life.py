@@ -13,7 +13,8 @@ from pipelines.bundles import identify, open_history
 from pipelines.retrain_corrections import open_ledger
 from pipelines.review import review_site
 from pipelines.run import find_cases
-from pipelines.tracking_registry import open_registry
+from pipelines.tracking_registry import ALIAS, DIGEST, MODEL, open_registry
+from pipelines.tracking_store import connect
 from tests.hospital import Hospital, open_hospital, set_limits
 from tests.little_heads import LittleHead, write_table
 from tests.triage.web.readers import the_owner
@@ -46,11 +47,11 @@ def hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) 
     return open_hospital(tmp_path, PATIENTS, cases, monkeypatch, tracked=True)
 
 
-def live_in_mlflow(hospital: Hospital) -> str | None:
+def live_in_mlflow(hospital: Hospital) -> str:
     """Digest of the bundle that the alias names."""
     registry = open_registry(hospital.settings)
     assert registry is not None
-    return registry.pointed_at()
+    return str(connect(registry.store).get_model_version_by_alias(MODEL, ALIAS).tags[DIGEST])
 
 
 def read_the_queue(hospital: Hospital, correct: Sequence[str], reject: str) -> None:

@@ -71,7 +71,6 @@ def step(*arguments):
 pipelines.train.step = step
 pipelines.train.main(sys.argv[1:])
 """
-ALLOWED = {"torch", "monai", "nibabel", "numpy", "safetensors", "scipy"}
 BLOCKED = [
     "mlflow", "nilearn", "pydantic", "yaml", "typer", "rich", "structlog", "PIL", "pydicom", "highdicom", "sqlalchemy",
     "openvino", "jinja2", "SimpleITK", "pylibjpeg",

@@ -39,7 +39,6 @@ class Acquisition:
     component: str
     contrast: str
     scanning: tuple[str, ...]
-    variant: tuple[str, ...]
     echo_time_ms: float | None
     repetition_time_ms: float | None
     inversion_time_ms: float | None
@@ -66,7 +65,6 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
         component=_component(dataset),
         contrast=text(dataset, "AcquisitionContrast"),
         scanning=scanning,
-        variant=texts(dataset, "SequenceVariant"),
         echo_time_ms=_time(dataset, groups, "MREchoSequence", "EffectiveEchoTime", "EchoTime"),
         repetition_time_ms=_time(dataset, groups, "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
         inversion_time_ms=inversion or None,

@@ -1,17 +1,13 @@
 """A series to a volume in RAS+: the one place where DICOM's LPS+ is turned, and where values are judged."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
-from triage.case import Format, Series, SourceFile, Volume
-from triage.dicom.decode import decode_series, read_unchanged
-from triage.dicom.header import quiet_pydicom
+from triage.case import SourceFile, Volume
+from triage.dicom.decode import decode_series
 from triage.dicom.limits import ReadLimits
 from triage.errors import Code, Refusal
 
@@ -42,22 +38,6 @@ def check_values(array: NDArray[np.float32]) -> None:
     share = np.count_nonzero(array == high) / np.count_nonzero(array > low)
     if not share < SATURATED_SHARE:
         raise _bad(f"The image is saturated: {share:.0%} of what is not background has the largest value.")
-
-
-def read_source_headers(series: Series, *, limits: ReadLimits | None = None) -> list[Dataset]:
-    """The headers of a DICOM series without pixels, in slice order; one for an enhanced file. For DICOM SEG.
-
-    The bytes must be those of the inventory.
-    """
-    if series.format is Format.NIFTI:
-        raise ValueError("a NIfTI file has no DICOM header")
-    max_bytes = (limits or ReadLimits()).file_bytes
-    with quiet_pydicom():
-        return [_header(read_unchanged(file, max_bytes=max_bytes)) for file in series.files]
-
-
-def _header(data: bytes) -> Dataset:
-    return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
 
 
 def _bad(message: str) -> Refusal:

@@ -37,11 +37,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decomposition:
-    """The score taken apart. limit_at, zero_at: percent of the bar's length. rest: score minus the sum of its parts."""
+    """The score taken apart. limit_at: percent of the bar's length. rest: score minus the sum of its parts."""
 
     segments: tuple[Segment, ...]
     limit_at: float
-    zero_at: float
     rest: float
 
     @property
@@ -75,6 +74,5 @@ def decompose(verdict: Verdict) -> Decomposition:
     return Decomposition(
         segments=tuple(segments),
         limit_at=(limit - low) * percent,
-        zero_at=-low * percent,
         rest=verdict.score - math.fsum(parts),
     )

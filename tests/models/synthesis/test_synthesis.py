@@ -21,7 +21,6 @@ CLEAN = replace(
     STILL, stripped=0, partly_stripped=0, texture=0, thick_slices=0, ghosts=0, bias=0, noise=0, gamma=0, post_contrast=0
 )
 CLEAN_T1 = replace(CLEAN, t1_like=1, t2_like=0, flair_like=0)
-CLEAN_FLAIR = replace(CLEAN, t1_like=0, t2_like=0, flair_like=1)
 SKULL, CSF, GREY, WHITE, LESION = 515, 24, 3, 2, 25
 
 

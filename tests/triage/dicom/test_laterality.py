@@ -14,7 +14,7 @@ import pytest
 
 from tests.dicom_builders import AXIAL, CORONAL, SAGITTAL, classic, decode_here, edit, enhanced, only_case, phantom
 from triage.case import Volume
-from triage.dicom.volume import ras_from_lps, read_source_headers
+from triage.dicom.volume import ras_from_lps
 
 MARKER_LPS = np.array([31.0, -17.0, 23.0])  # left, anterior, superior of the origin
 PLANES = {"axial": AXIAL, "sagittal": SAGITTAL, "coronal": CORONAL}
@@ -147,20 +147,6 @@ def test_dcm2niix_gives_the_same_volume(write, plane, tmp_path):
     read = decode_here(only_case(tmp_path / "in").structural, tmp_path / "out")
 
     assert sampled(np.asarray(oracle.dataobj), oracle.affine) == sampled(read.array, read.affine)
-
-
-def test_source_headers_come_in_slice_order_without_pixels(tmp_path):
-    paths = classic(tmp_path)
-    for path, number in zip(paths, range(18, 0, -1), strict=True):
-        edit(path, InstanceNumber=number)
-    series = only_case(tmp_path).structural
-
-    headers = read_source_headers(series)
-
-    heights = [float(header.ImagePositionPatient[2]) for header in headers]
-    assert heights == sorted(heights)
-    assert len(heights) == 18
-    assert not any("PixelData" in header for header in headers)
 
 
 def sampled(array: np.ndarray, affine: np.ndarray) -> dict[tuple[int, ...], float]:

@@ -42,8 +42,9 @@ def test_a_negative_part_lies_left_of_zero() -> None:
 
     bar = decompose(a_flagged_verdict(signals=signals, score=0.5))
 
-    (negative,) = (s for s in bar.segments if s.signal.part < 0)
-    assert negative.left + negative.width == pytest.approx(bar.zero_at)
+    positive, negative, *_ = bar.segments
+    assert (negative.signal.part, negative.left) == (-0.4, 0)
+    assert negative.width == pytest.approx(positive.left)
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
