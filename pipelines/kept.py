@@ -24,3 +24,8 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(value: float | None) -> float:
+    """A figure that `finite` wrote: None was no number."""
+    return math.nan if value is None else float(value)

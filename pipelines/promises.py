@@ -1,19 +1,15 @@
 """What a bundle's operating point has certified, with the evaluation behind it."""
 
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from scipy.stats import binomtest
 
-from triage.errors import TriageError
-from triage.gate.operating_point import FILE
-
-T = TypeVar("T")
+from pipelines.kept import number
+from triage.gate.operating_point import FILE, read_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +70,12 @@ class Asked:
 
 def read_promises(bundle: Path) -> Promises:
     """The certified curve of a bundle's operating point."""
-    return _read(bundle, _promises)
+    return read_from(bundle / FILE, _promises)
 
 
 def read_asked(bundle: Path) -> Asked:
     """What the last calibration of a bundle's limits was asked for; new weights are to be asked for the same."""
-    return _read(bundle, _asked)
+    return read_from(bundle / FILE, _asked)
 
 
 def asked_for(
@@ -100,26 +96,18 @@ def asked_for(
     )
 
 
-def _read(bundle: Path, read: Callable[[Mapping[str, Any]], T]) -> T:
-    """From the evaluation in a bundle's operating point. Raises TriageError when that cannot be used."""
-    try:
-        return read(json.loads((bundle / FILE).read_text()).get("evaluation") or {})
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise TriageError(
-            f"The bundle's {FILE} cannot be used ({error!r}).", do="Take the bundle from its source again."
-        ) from error
-
-
-def _promises(evaluation: Mapping[str, Any]) -> Promises:
+def _promises(found: Mapping[str, Any]) -> Promises:
+    evaluation = found.get("evaluation") or {}
     return Promises(
-        risk=_number(evaluation.get("risk")),
-        confidence=_number(evaluation.get("confidence")),
+        risk=number(evaluation.get("risk")),
+        confidence=number(evaluation.get("confidence")),
         curve=tuple(sorted(map(_point, evaluation.get("curve", ())), key=lambda point: point.score_limit)),
         signals={name: tuple(map(float, values)) for name, values in evaluation.get("signals", {}).items()},
     )
 
 
-def _asked(evaluation: Mapping[str, Any]) -> Asked:
+def _asked(found: Mapping[str, Any]) -> Asked:
+    evaluation = found.get("evaluation") or {}
     if not evaluation.get("levels"):
         return Asked()
     risks = [float(level["risk"]) for level in evaluation["levels"]]
@@ -130,10 +118,6 @@ def _asked(evaluation: Mapping[str, Any]) -> Asked:
         confidence=float(evaluation["confidence"]),
         whatever_holds=held,
     )
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _point(row: Mapping[str, Any]) -> CurvePoint:

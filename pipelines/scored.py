@@ -19,7 +19,7 @@ from models.predictive.rule import softmax
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import describe
 from pipelines.failure import Measured, measure
-from pipelines.kept import kept
+from pipelines.kept import kept, number
 from pipelines.labelled import features_folder, kept_copy
 from pipelines.mixture import Damage, damaged
 from pipelines.run_case import case_seed
@@ -28,6 +28,7 @@ from triage.anatomy import BRAIN
 from triage.disk import file_sha256
 from triage.errors import Refusal
 from triage.findings import findings, most_like
+from triage.gate.operating_point import FILE, read_operating_point
 from triage.prediction import Prediction
 
 SCORING = 1
@@ -115,6 +116,12 @@ class Scorer:
         }
 
 
+def scorer_of(bundle: Path, engine: BundleEngine, cache: Path) -> Scorer:
+    """One that knows the usual entropy of the bundle's operating point."""
+    point = read_operating_point(bundle / FILE)
+    return Scorer(engine=engine, model=model_digest(bundle), usual_entropy=point.usual_entropy, cache=cache)
+
+
 def model_digest(bundle: Path) -> str:
     """Of all that decides a prediction: weights and their settings, neither limits nor words."""
     weights = [
@@ -158,23 +165,18 @@ def _scored(item: Item, row: Mapping[str, Any]) -> Scored:
     return Scored(
         item=item,
         refused="",
-        signals={name: _number(value) for name, value in row["signals"].items()},
+        signals={name: number(value) for name, value in row["signals"].items()},
         like=row["like"],
-        entropy_by_distance=tuple(_number(value) for value in row["entropy_by_distance"]),
-        baselines={name: _number(value) for name, value in row["baselines"].items()},
+        entropy_by_distance=tuple(number(value) for value in row["entropy_by_distance"]),
+        baselines={name: number(value) for name, value in row["baselines"].items()},
         measured=_measured(row["measured"]),
     )
 
 
 def _measured(row: Mapping[str, Any]) -> Measured:
     return Measured(
-        dice={key: _number(value) for key, value in row["dice"].items()},
-        volume_ratio={key: _number(value) for key, value in row["volume_ratio"].items()},
+        dice={key: number(value) for key, value in row["dice"].items()},
+        volume_ratio={key: number(value) for key, value in row["volume_ratio"].items()},
         lesions=row["lesions"],
         missed=row["missed"],
     )
-
-
-def _number(value: float | None) -> float:
-    """JSON has no NaN."""
-    return float("nan") if value is None else value

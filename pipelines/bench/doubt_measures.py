@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.bench.doubt_cases import CLEAN, SHIPPED, Row
+from pipelines.kept import number
 from pipelines.metrics import spearman
 
 Measure = Callable[[Row], float]
@@ -18,18 +18,18 @@ BAD_LOSS = 0.1
 
 def of_predictor(name: str, what: str) -> Measure:
     """what: entropy or information, of one predictor."""
-    return lambda row: _number(row["predictors"][name][what])
+    return lambda row: number(row["predictors"][name][what])
 
 
 def of_row(name: str) -> Measure:
     """A measure that belongs to no predictor."""
-    return lambda row: _number(row[name])
+    return lambda row: number(row[name])
 
 
 def share_of_limit(name: str, limit: Sequence[float]) -> Measure:
     """What a measure adds to the gate's score: 0 at what is typical, 1 at what sends a case to a human by itself."""
     typical, highest = limit
-    return lambda row: float(np.maximum(0.0, (_number(row[name]) - typical) / (highest - typical)))
+    return lambda row: float(np.maximum(0.0, (number(row[name]) - typical) / (highest - typical)))
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -80,7 +80,3 @@ def within_scans(rows: Sequence[Row], measure: Measure) -> float:
 
 def _error(row: Row) -> float:
     return 1 - float(np.mean(list(row["dice"].values())))
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)

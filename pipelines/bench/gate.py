@@ -17,7 +17,7 @@ from pipelines.judged import why
 from pipelines.mixture import draw, in_words
 from pipelines.population import groups_of
 from pipelines.scans import read_scans
-from pipelines.scored import Item, Scored, Scorer, model_digest
+from pipelines.scored import Item, Scored, scorer_of
 from triage.findings import NOT_ASSESSABLE
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 from triage.gate.signals import SIGNALS
@@ -31,9 +31,7 @@ def measure(inputs: Inputs) -> Results:
         "cases": [Item(scan=scan, damage=draw(scan.subject)) for scan in scans],
         "clean": [Item(scan=scan) for scan in scans if scan.split == "test"],
     }
-    scorer = Scorer(
-        engine=engine, model=model_digest(inputs.bundle), usual_entropy=point.usual_entropy, cache=inputs.cache
-    )
+    scorer = scorer_of(inputs.bundle, engine, inputs.cache)
     habits = read_habits(inputs.bundle)
     found = json.loads((inputs.bundle / FILE).read_text())
     return {

@@ -9,12 +9,10 @@ import numpy as np
 from pipelines.bench.doubt_cases import NO_BRAIN, SHIPPED, measured
 from pipelines.bench.page import Inputs
 from pipelines.bench.stress import STEPS
-from pipelines.bench.stress_rows import judged, open_probe, scans_of
-from pipelines.calibrate import items
+from pipelines.bench.stress_rows import judged, open_probe, scans_of, scored_subjects
 from pipelines.compare import GRADED
 from pipelines.engine import BundleEngine
-from pipelines.scans import read_scans
-from pipelines.scored import Scored, Scorer, model_digest
+from pipelines.scored import Scored
 from pipelines.stress import CLEAN
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 from triage.gate.rules import readings_of
@@ -44,11 +42,7 @@ def gate_score(signals: Mapping[str, float], point: OperatingPoint) -> float:
 def _subjects(inputs: Inputs, engine: BundleEngine) -> Iterator[Row]:
     """What the gate was tuned on and is tested on, see `pipelines.calibrate`."""
     point = read_operating_point(inputs.bundle / FILE)
-    scorer = Scorer(
-        engine=engine, model=model_digest(inputs.bundle), usual_entropy=point.usual_entropy, cache=inputs.cache
-    )
-    drawn = items([scan for scan in read_scans(inputs.cases, ("tune", "test")) if scan.labels])
-    return (_row(one, point) for one in scorer([*drawn["clean"], *drawn["tune"], *drawn["test"]]) if one.measured)
+    return (_row(one, point) for one in scored_subjects(inputs, engine) if one.measured)
 
 
 def _row(one: Scored, point: OperatingPoint) -> Row:

@@ -5,7 +5,7 @@ A row keeps the signals and what would be suggested for each, so that another op
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,10 @@ from pipelines.compare import segmenter_digest
 from pipelines.degrade import OTHER_GRID
 from pipelines.engine import BundleEngine, load_engine
 from pipelines.judged import source_of
+from pipelines.kept import number
 from pipelines.labelled import features_folder, kept_copy
 from pipelines.scans import Scan, read_classes, read_nifti, read_scans
-from pipelines.scored import Scored, Scorer, model_digest
+from pipelines.scored import Scored, scorer_of
 from pipelines.stress import CLEAN, SEED, Rung, Step, Subject, damaged, refused, rung_of
 from triage.case import Case, Volume
 from triage.dicom.deid import Pseudonyms
@@ -135,12 +136,13 @@ def judged(row: Row, point: OperatingPoint) -> Rung:
 
 def scored(inputs: Inputs, engine: BundleEngine) -> list[Row]:
     """The scans, as they are and damaged, that the gate is tuned and tested on: what `pipelines.calibrate` scored."""
-    point = read_operating_point(inputs.bundle / FILE)
-    scorer = Scorer(
-        engine=engine, model=model_digest(inputs.bundle), usual_entropy=point.usual_entropy, cache=inputs.cache
-    )
+    return [_scored_row(one) for one in scored_subjects(inputs, engine)]
+
+
+def scored_subjects(inputs: Inputs, engine: BundleEngine) -> Iterator[Scored]:
+    """Every subject that the gate is tuned or tested on, see `pipelines.calibrate`."""
     items = scored_items([scan for scan in read_scans(inputs.cases, ("tune", "test")) if scan.labels])
-    return [_scored_row(one) for one in scorer([*items["clean"], *items["tune"], *items["test"]])]
+    return scorer_of(inputs.bundle, engine, inputs.cache)([*items["clean"], *items["tune"], *items["test"]])
 
 
 def _scored_row(one: Scored) -> Row:
@@ -172,7 +174,7 @@ def refuses(point: OperatingPoint) -> str:
 
 def rung_from(written: Mapping[str, Any]) -> Rung:
     """A rung as JSON gives it back, where what is no number is None."""
-    numbers = {key: _number(written[key]) for key in ("score", "limit")}
+    numbers = {key: number(written[key]) for key in ("score", "limit")}
     tables = {key: _numbers(written[key]) for key in ("signals", "dice", "volume_ratio")}
     names = {key: tuple(written[key]) for key in ("reasons", "outside")}
     return Rung(**{**written, **numbers, **tables, **names, "route": Route(written["route"])})
@@ -189,8 +191,4 @@ def _subject(scan: Scan) -> Subject:
 
 
 def _numbers(written: Mapping[str, float | None]) -> dict[str, float]:
-    return {key: _number(value) for key, value in written.items()}
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    return {key: number(value) for key, value in written.items()}

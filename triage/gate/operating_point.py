@@ -2,10 +2,10 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from triage.case import Series, Weighting, in_tesla
 from triage.errors import TriageError
 from triage.gate.signals import FAR_MM, NOT_IN_EVERY_BUNDLE, SIGNALS
+
+T = TypeVar("T")
 
 FILE = "operating_point.json"
 VERSION = 2
@@ -98,8 +100,13 @@ class OperatingPoint:
 
 def read_operating_point(path: Path) -> OperatingPoint:
     """Read operating_point.json. Raises TriageError when it is missing or cannot be used: then nothing is decided."""
+    return read_from(path, _operating_point)
+
+
+def read_from(path: Path, part: Callable[[Any], T]) -> T:
+    """A part of operating_point.json, by what makes it of the JSON. Raises TriageError when it cannot be used."""
     try:
-        return _operating_point(json.loads(path.read_text()))
+        return part(json.loads(path.read_text()))
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise TriageError(
             f"The bundle's {FILE} cannot be used ({error!r}).", do="Take the bundle from its source again."
