@@ -17,10 +17,12 @@ from triage.gate.operating_point import Limit, OperatingPoint
 from triage.gate.rules import ThresholdGate
 from triage.gate.signals import FAR_MM, SIGNALS, Evidence
 from triage.prediction import Prediction
-from triage.verdict import Verdict
+from triage.verdict import Route, Verdict
 
 SHAPE = (34, 36, 38)
 USUAL = np.array([0.4, 0.2, 0.1, 0.05])
+SPOT = (11, 19, 21)
+"""A place in the brain of the scene, off its middle on every axis."""
 GOOD_QUALITY = {"snr": 30.0, "edge_contact_cm2": 0.5, "largest_spacing_mm": 1.0, "brain_ml": 1200.0}
 
 
@@ -121,3 +123,20 @@ def a_gate(**changes: Any) -> ThresholdGate:
 def verdict_for(prediction: Prediction, case: Case | None = None, **changes: Any) -> Verdict:
     """The verdict of `a_gate` on a prediction."""
     return a_gate(**changes).decide(case or a_case(), prediction)
+
+
+def with_scalars(disagreement: float, conflict: float, density: float) -> Prediction:
+    """A good prediction, worse by so much in three signals."""
+    good = a_small_prediction()
+    return replace(
+        good,
+        pairwise_dice=good.pairwise_dice - disagreement,
+        atlas_log_bayes_factor=good.atlas_log_bayes_factor - conflict,
+        feature_distance=good.feature_distance + density,
+    )
+
+
+def assert_a_human_looks(verdict: Verdict) -> None:
+    assert verdict.route is Route.HUMAN_REVIEW
+    assert verdict.reasons
+    assert verdict.action == verdict.reasons[0].action
