@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.bench.page import COLOURS, Results, bar_line, plot
+from pipelines.bench.page import COLOURS, Results, plot
 from pipelines.bench.prior_rows import (
     ATLAS_ALONE,
     GROUPS,
@@ -57,20 +57,25 @@ def plot_conflict(rows: Sequence[Row], path: Path) -> None:
 def plot_networks(networks: Results, path: Path) -> None:
     """Dice of clean scans, and what the prior changes under every condition, by the number of label maps."""
     numbers = [int(n) for n in networks]
-    with plot(path, rows=2, columns=2, inches=(7.6, 6)) as axes:
-        settings = (("none", "without prior"), (usual(networks["1"][""]), "with"), (LABELS_POSE, "with, labels' pose"))
+    settings = {
+        "none": "without prior",
+        usual(networks["1"][""]): "with it",
+        LABELS_POSE: "with it at the labels' pose",
+    }
+    with plot(path, rows=2, columns=2, inches=(7.6, 6.4)) as axes:
         for panel, group in zip(axes[0], UNSEEN, strict=True):
-            for (setting, name), style in zip(settings, ("o--", "o-", "o:"), strict=True):
+            for (setting, name), colour in zip(settings.items(), COLOURS, strict=False):
                 dice = [mean_of(worth[""], setting, group, "dice") for worth in networks.values()]
-                panel.plot(numbers, dice, style, ms=4, color=COLOURS[0], label=name)
+                panel.plot(numbers, dice, "o-", ms=4, color=colour, label=name)
+            alone = mean_of(networks["1"][""], ATLAS_ALONE, group, "dice")
+            panel.axhline(alone, color="#555555", linestyle=(0, (4, 3)), linewidth=1, label="the atlas alone, there")
             panel.set_title(f"Dice, {group}, clean: up is better")
-            bar_line(panel, mean_of(networks["20"][""], ATLAS_ALONE, group, "dice"), "the atlas alone, labels' pose")
             panel.set_ylim(0, 1)
         for panel, measure in zip(axes[1], ("dice", "nll"), strict=True):
-            for colour, (condition, name) in zip(COLOURS[1:], CONDITION.items(), strict=False):
+            for colour, (condition, name) in zip(COLOURS[3:], CONDITION.items(), strict=False):
                 for group, style in zip(UNSEEN, ("o-", "s--"), strict=True):
                     changes = [change(worth[condition], group, measure) for worth in networks.values()]
-                    panel.plot(numbers, changes, style, ms=4, color=colour, label=f"{group.split(',')[0]}, {name}")
+                    panel.plot(numbers, changes, style, ms=4, color=colour, label=f"{group}, {name.split(',')[0]}")
             panel.axhline(0, color="#555555", linewidth=1)
             panel.set_title(f"Change of {NAMES[measure]}: {_better(measure)}")
             panel.set_xlabel("label maps trained on")
@@ -78,8 +83,9 @@ def plot_networks(networks: Results, path: Path) -> None:
             panel.set_xscale("log")
             panel.set_xticks(numbers, [str(n) for n in numbers])
             panel.minorticks_off()
-        axes[0, 0].legend(fontsize=8)
-        axes[1, 1].legend(fontsize=7)
+        axes[0, 0].legend(fontsize=8, loc="lower left")
+        handles, names = axes[1, 0].get_legend_handles_labels()
+        axes[0, 0].figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
 
 
 def _better(measure: str) -> str:
