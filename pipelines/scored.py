@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
@@ -15,7 +16,6 @@ from torch import Tensor
 from models.bundle import METADATA, SUMS, Bundle
 from models.network import SUBVOXELS
 from models.predictive import augment
-from models.predictive.rule import softmax
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import describe
 from pipelines.failure import Measured, measure
@@ -144,7 +144,7 @@ def _baselines(model: Bundle, features: Tensor, prediction: Prediction) -> dict[
     logits = (model.posterior.mean * model.temperature @ cells).view(-1, SUBVOXELS, cells.shape[1])
     brain = np.asarray(prediction.labels >= min(BRAIN))
     return {
-        "softmax_array": float(softmax(logits)[1].mean()),
+        "softmax_array": float(torch.special.entr(torch.softmax(logits, dim=0)).sum(dim=0).mean()),
         "entropy_brain": float(prediction.entropy[brain].mean()) if brain.any() else float("nan"),
     }
 

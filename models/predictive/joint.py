@@ -63,7 +63,7 @@ def joint(
         weighted = p * weight[part[1]]
         overlap = weighted[:, 1:] @ p[:, 1:].transpose(1, 2) - (weighted[:, 0] * p[:, 0]).sum(dim=1)[:, None, None]
         first = p[:, 0]
-        held = weighted[:, 0] * torch.log(first.clamp_min(SMALLEST)) * (first < start.bound[here])
+        held = weighted[:, 0] * torch.log(first.clamp_min(SMALLEST)) * (first < start.bound_of(here))
         grown = held * p[:, 1:].mean(dim=1) / first.clamp_min(SMALLEST)
         return (
             (weighted[:, 1:] - weighted[:, :1]).sum(dim=2).double(),

@@ -2,11 +2,13 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.parallel import map_chunks
 from models.predictive.draws import Draw
-from models.predictive.point import Point, parts
-from models.predictive.rule import argmax, fused, shifted, softmax
+from models.predictive.parts import parts
+from models.predictive.point import Point
+from models.predictive.rule import BITS, fused, shifted, softmax
 
 
 def move(
@@ -21,22 +23,27 @@ def move(
     labels, entropy = start.labels.clone(), start.entropy + (growth - 1) * start.held_entropy
     expected = entropy.clone()
     lesion = len(ratio)
+    rows = torch.cat([features, torch.log2(ratio)]).T.contiguous()
 
     def sample(part: tuple[int, Tensor, list[int]]) -> int:
         voxel, cells, classes = part
-        logits = draw(voxel, classes, features.index_select(1, cells))
-        prior = torch.stack([ratio[c].index_select(0, cells) for c in classes if c != lesion])[:, None]
+        here, prior_bits = rows.index_select(0, cells).T.tensor_split([len(features)])
+        bits, weight = draw(voxel, classes, here)
         if lesion in classes:
-            p, h = fused(shifted(logits), prior, temperature=temperature)
+            prior = prior_bits[classes[:-1], None] / BITS
+            logits = shifted(functional.pad(bits, (0, 0, 0, 0, 1, 0)) / BITS)
+            p, h = fused(logits, prior.exp(), prior, temperature=temperature)
+            mean = weight @ p
         else:
-            p, h = softmax(logits.add_(torch.log(prior)))
-        mean = p[:, 1:].mean(dim=1)
-        labels[voxel, cells] = torch.tensor(classes, dtype=torch.uint8)[argmax(mean).long()]
-        entropy[voxel, cells] += torch.special.entr(mean).sum(dim=0) - h[0]
+            others, h = softmax(bits.add_((prior_bits[classes[1:]] - prior_bits[classes[0]])[:, None]))
+            mean = weight @ others
+            mean = torch.cat([1 - mean.sum(dim=0, keepdim=True), mean]).clamp_min_(0)
+        labels[voxel].index_copy_(0, cells, torch.tensor(classes, dtype=torch.uint8)[mean.argmax(dim=0)])
+        more = torch.special.entr(mean).sum(dim=0) - h[0]
+        entropy[voxel].index_add_(0, cells, more)
         # Jensen: E H[p] <= H[E p]. The minimum is for rounding alone.
-        here = expected[voxel, cells] + h[1:].mean(dim=0) - h[0]
-        expected[voxel, cells] = torch.minimum(here, entropy[voxel, cells])
+        expected[voxel].index_add_(0, cells, torch.minimum(weight @ h - h[0], more))
         return len(cells)
 
-    sampled = sum(map_chunks(sample, parts(start.moving)))
+    sampled = sum(map_chunks(sample, parts(start.moving, lesion)))
     return labels, entropy.clamp_min_(0), expected.clamp_min_(0), sampled / labels.numel()

@@ -1,9 +1,7 @@
 """One dense pass with the mean head: labels and entropy of every voxel, and the classes that may move at each."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,15 +10,13 @@ from models.parallel import map_chunks
 from models.predictive.layout import slices
 from models.predictive.rule import DENSE_CELLS, argmax, log_fused, shifted
 
-SMALLEST_CHUNK = 2048
-LARGEST_CHUNK = 8192
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Point:
     """labels: (8, N) uint8. entropy: (8, N), nats, of which held_entropy is that of the classes held.
 
-    moving: (8, N) int16, bit c for a class that is not held. bound: (N,), the probability from which a class may move.
+    moving: (8, N) int16, bit c for a class that is not held. bound: (2, N), the probability from which a class may
+    move, healthy or lesion; `bound_of` gives it for every class.
     mass, square: (C,) float64, sums of p and p^2 over the image. doubt: (C, N), sum of p (1 - p) over a cell's voxels.
     """
 
@@ -33,31 +29,36 @@ class Point:
     square: Tensor
     doubt: Tensor
 
+    def bound_of(self, cells: Tensor) -> Tensor:
+        """(C, n), at these cells."""
+        return _of_classes(self.bound.index_select(1, cells), len(self.mass))
+
 
 def point(
     features: Tensor, mean: Tensor, ratio: Tensor, changes: Tensor, *, held: float, temperature: float = 1.0
 ) -> Point:
     """Every voxel under the mean head. changes: (S, 8 C, F + 1), samples less the mean.
 
-    held: a class is held at its point value where its probability stays below this even with its logit one SD up.
+    held: a class is held at its point value where its probability stays below this with its logit one SD up, and its
+    mean too: that of a log-normal. The lesion's SD is its own, ten times that of the others far from what was seen.
     """
     n, classes = features.shape[1], len(ratio) + 1
     labels, moving = torch.empty(SUBVOXELS, n, dtype=torch.uint8), torch.empty(SUBVOXELS, n, dtype=torch.int16)
     entropy, held_entropy = torch.empty(SUBVOXELS, n), torch.empty(SUBVOXELS, n)
-    bound, doubt = torch.empty(n), torch.empty(classes, n)
+    bound, doubt = torch.empty(2, n), torch.empty(classes, n)
     bits = 2.0 ** torch.arange(classes)
-    flat = changes.flatten(0, 1)
-    covariance = flat.T @ flat / max(1, len(flat))
+    lesion = SUBVOXELS * (classes - 1)
+    covariance = [_second_moment(changes[:, :lesion]), _second_moment(temperature * changes[:, lesion:])]
 
     def dense(part: slice) -> Tensor:
         cells = features[:, part]
-        logit_sd = (cells * (covariance @ cells)).sum(dim=0).clamp_min_(0).sqrt_()
-        bound[part] = held * torch.exp(-logit_sd)
+        variance = torch.stack([(cells * (each @ cells)).sum(dim=0) for each in covariance]).clamp_min_(0)
+        bound[:, part] = held * torch.exp(-variance.sqrt() - variance / 2)
         p, log_p = log_fused(
             shifted((mean @ cells).view(classes, SUBVOXELS, -1)), ratio[:, None, part], temperature=temperature
         )
         labels[:, part] = argmax(p)
-        free = p >= bound[part]
+        free = p >= _of_classes(bound[:, part], classes)[:, None]
         moving[:, part] = torch.einsum("c,cvn->vn", bits, free.float()).to(torch.int16)
         surprise = log_p.mul_(p)
         entropy[:, part] = surprise.sum(dim=0).neg_()
@@ -79,20 +80,12 @@ def point(
     )
 
 
-def parts(moving: Tensor) -> Iterator[tuple[int, Tensor, list[int]]]:
-    """Chunks of the voxels where two classes or more move: which of the 8, the cells, the classes that move in any.
+def _second_moment(changes: Tensor) -> Tensor:
+    """(F + 1, F + 1), over samples and rows; nothing moves without samples."""
+    rows = changes.flatten(0, 1)
+    return rows.T @ rows / max(1, len(rows))
 
-    Voxels with the same classes are put together, so that few chunks hold more classes than their voxels need.
-    """
-    for voxel, bits in enumerate(moving.numpy()):
-        cells = np.flatnonzero(bits & (bits - 1))
-        cells = cells[np.argsort(bits[cells], kind="stable")]
-        ends = 1 + np.flatnonzero(np.diff(bits[cells], append=-1))
-        start = 0
-        while start < len(cells):
-            full = ends[np.searchsorted(ends, start + SMALLEST_CHUNK) :]
-            stop = min([*full[:1], len(cells), start + LARGEST_CHUNK])
-            chunk = cells[start:stop]
-            union = int(np.bitwise_or.reduce(bits[chunk]))
-            yield voxel, torch.from_numpy(chunk), [c for c in range(union.bit_length()) if union >> c & 1]
-            start = stop
+
+def _of_classes(bound: Tensor, classes: int) -> Tensor:
+    """(2, n), healthy and lesion, to (C, n)."""
+    return torch.cat([bound[:1].expand(classes - 1, -1), bound[1:]])

@@ -16,6 +16,10 @@ DENSE_CELLS = 2048
 """Cells at a time in a pass over every voxel: what fits a core's cache."""
 SMALLEST = 1e-30
 """Below it a probability is nothing; its logarithm is still a number."""
+BITS = math.log2(math.e)
+"""In a nat."""
+LARGEST_BITS = 100.0
+"""By odds of 2 to this the first class is impossible, and more need not be computed, which would overflow."""
 
 
 def fused(
@@ -55,13 +59,19 @@ def fused_probability(logits: Tensor, ratio: Tensor, *, temperature: float = 1.0
     return p, scale
 
 
-def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax over the first axis and its entropy, nats: log Z - sum p x, one exponential a class. logits: used up."""
-    x = logits.sub_(logits.amax(dim=0))
-    p = exp(x)
-    z = p.sum(dim=0)
-    p.mul_(z.reciprocal())
-    return p, torch.log(z).sub_(x.mul_(p).sum(dim=0)).clamp_min_(0)
+def softmax(bits: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax of C classes from the odds of C - 1 of them against the first, as powers of 2, (C - 1, ...), used up.
+
+    Returns p of those C - 1 and the entropy (...) of all, nats. torch computes powers of 2 twice as fast as those of e,
+    and the first class needs none.
+    """
+    if bits.numel() and bits.max() > LARGEST_BITS:
+        bits = bits - (bits.amax(dim=0) - LARGEST_BITS).clamp_min(0)
+    others = torch.exp2(bits)
+    z = others.sum(dim=0).add_(1)
+    first = z.reciprocal()
+    h = torch.log2(z).sub_(bits.mul_(others).sum(dim=0).mul_(first)).mul_(1 / BITS)
+    return others.mul_(first), h.clamp_min_(0)
 
 
 def entropy(p: Tensor, log_p: Tensor) -> Tensor:
@@ -76,7 +86,7 @@ def shifted(logits: Tensor) -> Tensor:
 
 def exp(x: Tensor) -> Tensor:
     """e^x by way of 2^x, which torch computes twice as fast as e^x."""
-    return (x * math.log2(math.e)).exp2_()
+    return (x * BITS).exp2_()
 
 
 def argmax(p: Tensor) -> Tensor:

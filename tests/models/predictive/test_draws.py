@@ -7,10 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import integrate, special, stats
 
 from models.network import SUBVOXELS
 from models.posteriors.gaussian import GaussianPosterior
-from models.predictive.draws import cholesky, from_gaussian, from_heads, normal_points, with_moments
+from models.predictive.draws import cholesky, from_gaussian, from_heads, normal_points, odds_points, with_moments
+from models.predictive.rule import BITS
 from models.priors.fusion import fuse
 
 from .problems import C, F, entropy_of, problem
@@ -27,31 +29,45 @@ def test_the_first_draw_is_the_mean_head_and_the_others_are_the_samples():
     p = problem(n=7)
     draw = from_heads(p.mean, p.samples)
 
-    logits = draw(3, [1, 4], p.features)
+    bits, weight = draw(3, [1, 4], p.features)
 
     for s, head in enumerate([p.mean, *p.samples]):
-        expected = (head @ p.features).view(C, SUBVOXELS, -1)[[1, 4], 3]
-        torch.testing.assert_close(logits[:, s], expected)
+        logits = (head @ p.features).view(C, SUBVOXELS, -1)[:, 3]
+        torch.testing.assert_close(bits[:, s] / BITS, logits[[4]] - logits[[1]])
+    assert weight.tolist() == pytest.approx([0] + [1 / len(p.samples)] * len(p.samples))
 
 
 @pytest.mark.parametrize("own", [0.0, 0.3])
-def test_quasi_random_logits_have_the_mean_and_the_covariance_of_the_posteriors_log_odds(own):
+@pytest.mark.parametrize("classes", [[0, 2, 3], [0, 2, 3, 4], [1, 4]], ids=["healthy", "with lesion", "lesion and one"])
+def test_points_have_the_mean_and_the_covariance_of_the_posteriors_log_odds(own, classes):
     posterior, p = law(0.5, own=own), problem(n=9)
-    classes = [0, 2, 3, 4]
-    logits = from_gaussian(posterior, 2, seed=0)(5, classes, p.features).double()
-    heads = posterior.directions.view(-1, C, SUBVOXELS, F + 1)[:, classes, 5].double()
+    bits, weight = from_gaussian(posterior, 2, seed=0)(1, classes, p.features)
+    odds, weight = bits.double() / BITS, weight.double()
+    heads = posterior.directions.view(-1, C, SUBVOXELS, F + 1)[:, classes, 1].double()
     parts = torch.einsum("kci,in->nck", heads, p.features.double())
     covariance = parts @ parts.mT
     own_variance = own**2 * (p.features.double() ** 2).sum(dim=0)
-    covariance += own_variance[:, None, None] * torch.eye(4)
-    odds = torch.cat([-torch.ones(3, 1), torch.eye(3)], dim=1).double()
+    n = len(classes)
+    covariance += own_variance[:, None, None] * torch.eye(n)
+    against = torch.cat([-torch.ones(n - 1, 1), torch.eye(n - 1)], dim=1).double()
 
-    found = torch.einsum("dc,csn->nsd", odds, logits[:, 1:])
+    mean = torch.einsum("dsn,s->nd", odds, weight)
 
-    point = torch.einsum("dc,cn->nd", odds, logits[:, 0])
-    torch.testing.assert_close(found.mean(dim=1), point, atol=1e-4, rtol=1e-4)
-    centred = found - found.mean(dim=1, keepdim=True)
-    torch.testing.assert_close(centred.mT @ centred / found.shape[1], odds @ covariance @ odds.T, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(mean, odds[:, 0].T, atol=1e-4, rtol=1e-4)
+    centred = odds - mean.T[:, None]
+    found = torch.einsum("asn,bsn,s->nab", centred, centred, weight)
+    torch.testing.assert_close(found, against @ covariance @ against.T, atol=1e-3, rtol=1e-3)
+
+
+def test_the_mean_probability_of_a_lesion_whose_logit_is_far_from_certain_is_that_of_its_tail():
+    """By scipy's quadrature: a point in a thousand has most of it."""
+    sd, odds = 3.0, -8.0
+    z, weight = odds_points(2, 2, lesion=True, seed=0)
+
+    found = float(weight @ torch.sigmoid(odds + sd * z[:, 0]))
+
+    exact, _ = integrate.quad(lambda x: special.expit(odds + sd * x) * stats.norm.pdf(x), -12, 12)
+    assert found == pytest.approx(exact, rel=0.02)
 
 
 @settings(max_examples=30, deadline=None)

@@ -67,7 +67,7 @@ def test_growth_is_what_samples_make_of_the_entropy_of_held_classes():
     p = problem(n=200, samples=32, scale=3.0, spread=0.5)
     start = point(p.features, p.mean, p.ratio, p.samples - p.mean, held=HELD)
     mean = probability(p, p.mean)
-    held = mean < start.bound.numpy()
+    held = mean < start.bound_of(torch.arange(200))[:, None].numpy()
     after = under_each_sample(p).mean(axis=0)
 
     growth = joint(start, p.features, p.mean, p.samples, p.ratio).growth
