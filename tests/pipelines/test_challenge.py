@@ -17,7 +17,7 @@ from pipelines.retrain_corrections import CORRECTIONS, open_ledger
 from pipelines.scans import Scan
 from pipelines.settings import Settings
 from tests.fakes import FakeEngine, FakeGate, tiny_report
-from tests.pipelines.test_promote import a_bundle
+from tests.pipelines.promotions import a_bundle
 from tests.triage.review.desks import REJECT, Room
 from tests.verdicts import BUNDLE
 from triage.case import Case, Weighting

@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import a_case, a_prediction, a_refused_input, finding_samples
 from tests.triage.report.run_folders import a_run, fill
-from tests.triage.report.test_decomposition import contrast
+from tests.triage.wcag import contrast
 from tests.verdicts import a_flagged_report, a_flagged_verdict, a_place, a_refused_report, an_accepted_report
 from triage import NOT_FOR_CLINICAL_USE
 from triage.findings import FINDINGS

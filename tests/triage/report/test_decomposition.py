@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.triage.wcag import contrast
 from tests.verdicts import a_flagged_verdict, signal_readings
 from triage.report.decomposition import PART_COLOURS, decompose
 
@@ -67,15 +68,3 @@ def test_a_score_that_its_parts_do_not_explain_says_how_much_is_missing() -> Non
 @pytest.mark.parametrize("colour", PART_COLOURS)
 def test_white_numbers_are_readable_on_every_part(colour: str) -> None:
     assert contrast("#ffffff", colour) >= 4.5
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours. Source: WCAG 2.1, definition of contrast ratio."""
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    channels = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

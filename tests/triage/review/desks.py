@@ -1,6 +1,7 @@
 """A review desk with its people, its clock and its cases."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine, text
 
 from tests.fakes import tiny_report
-from triage.review import Accounts, ReaderVerdict, ReviewDesk, ReviewQueue, Role
+from triage.review import Accounts, AuditState, ReaderVerdict, ReviewDesk, ReviewQueue, Role, open_queue
 from triage.review.database import transaction
 from triage.review.records import Filters, Opinion
 from triage.review.tables import Account
@@ -88,3 +89,9 @@ class Room:
         """Contents of the audit, oldest first."""
         with self.engine.connect() as connection:
             return connection.scalars(text("SELECT content FROM audit ORDER BY sequence")).all()
+
+
+def verified(database: Path, *heads: str) -> AuditState:
+    """How the trail in a SQLite file stands."""
+    with closing(open_queue(f"sqlite:///{database}")) as queue:
+        return queue.verify_audit(heads)

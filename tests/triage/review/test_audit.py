@@ -9,7 +9,8 @@ import pytest
 
 from tests.databases import Sqlite
 from tests.fakes import tiny_report
-from triage.review import AuditState, open_queue
+from tests.triage.review.desks import verified
+from triage.review import open_queue
 from triage.review.audit import GENESIS, link
 
 ROWS = 5
@@ -34,19 +35,14 @@ def intruder(database: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def verify(database: Path, *heads: str) -> AuditState:
-    with closing(open_queue(f"sqlite:///{database}")) as queue:
-        return queue.verify_audit(heads)
-
-
 def broken_at(database: Path) -> tuple[int, str]:
-    broken = verify(database).broken
+    broken = verified(database).broken
     assert broken is not None
     return broken.sequence, broken.why
 
 
 def test_an_untouched_trail_is_whole(database: Path) -> None:
-    state = verify(database)
+    state = verified(database)
 
     assert (state.rows, state.broken) == (ROWS, None)
 
@@ -122,7 +118,7 @@ def test_settling_the_same_decision_again_adds_no_row(database: Path) -> None:
     with closing(open_queue(f"sqlite:///{database}")) as queue:
         queue.settle(tiny_report("case-0", doubt=2.0))
 
-    assert verify(database).rows == ROWS
+    assert verified(database).rows == ROWS
 
 
 def test_a_decision_that_changes_is_added_and_the_old_row_stays(database: Path) -> None:
@@ -132,7 +128,7 @@ def test_a_decision_that_changes_is_added_and_the_old_row_stays(database: Path) 
     with closing(sqlite3.connect(database)) as connection:
         rows = [content for (content,) in connection.execute("SELECT content FROM audit WHERE content LIKE '%case-0%'")]
     assert ["decided_again" in row for row in rows] == [False, True]
-    assert verify(database).broken is None
+    assert verified(database).broken is None
 
 
 def test_the_head_moves_with_every_decision(database: Path) -> None:
@@ -159,16 +155,16 @@ def test_a_trail_written_anew_from_a_row_on_is_found_by_a_head_that_was_noted_be
         previous = digest
     intruder.execute("UPDATE audit_head SET sha256 = ?", (previous,))
 
-    assert verify(database).broken is None
-    broken = verify(database, *heads).broken
+    assert verified(database).broken is None
+    broken = verified(database, *heads).broken
     assert broken is not None
     assert broken.sequence == 3
     assert "a head noted earlier is not in it" in broken.why
 
 
 def test_a_trail_that_holds_every_noted_head_is_whole_also_the_head_of_an_empty_one(database: Path) -> None:
-    head = verify(database).head
+    head = verified(database).head
 
-    state = verify(database, GENESIS, head)
+    state = verified(database, GENESIS, head)
 
     assert (state.noted, state.broken) == (2, None)

@@ -8,9 +8,9 @@ import pytest
 
 from tests.databases import Sqlite
 from tests.fakes import tiny_report
-from tests.triage.review.desks import ACCEPT, Room
+from tests.triage.review.desks import ACCEPT, Room, verified
 from tests.verdicts import BUNDLE
-from triage.review import AuditState, History, ReviewDesk, connect, open_queue
+from triage.review import History, ReviewDesk, connect
 from triage.review.records import Filters
 from triage.verdict import BundleId
 
@@ -33,11 +33,6 @@ def database(sqlite: Sqlite, tmp_path: Path) -> Path:
     room.read(item, "rita", ACCEPT)
     engine.dispose()
     return Path(url.removeprefix("sqlite:///"))
-
-
-def verified(database: Path, *heads: str) -> AuditState:
-    with closing(open_queue(f"sqlite:///{database}")) as queue:
-        return queue.verify_audit(heads)
 
 
 def test_tables_that_nobody_touched_agree_with_the_trail(database: Path) -> None:
