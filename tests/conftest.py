@@ -5,8 +5,12 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from models.priors.atlas import Atlas
 
 THREADS = str(min(2, os.cpu_count() or 1))
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -29,6 +33,17 @@ def shared_data() -> Path:
     if not (folder / "cases.csv").is_file():
         pytest.skip("no real scans beside the checkout (../shared/data/cases.csv)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shipped_atlas(repository: Path) -> "Atlas":
+    """The atlas of the shipped bundle; a checkout may be without its weights."""
+    from models.bundle import ATLAS, read_atlas
+
+    path = repository / "models" / "shipped" / ATLAS
+    if not path.is_file():
+        pytest.skip(f"no {ATLAS} in models/shipped")
+    return read_atlas(path)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -116,14 +116,14 @@ def item_of(one: Labelled, model: Bundle, head: Tensor) -> Item:
     volume, changed = (unfold(x, grid).numpy() for x in (drawn.to(torch.uint8), drawn != seen))
     as_drawn = Labelled(scan=one.scan, conformed=one.conformed, features=one.features, classes=volume)
     return Item(
-        candidate=candidate(one, model, head),
+        candidate=candidate(one, model),
         cells=parts(one.scan.name, as_drawn, near(changed), head, 0),
         graded=graded(one),
         volumes=torch.bincount(seen.flatten(), minlength=N_CLASSES).double().numpy(),
     )
 
 
-def candidate(one: Labelled, model: Bundle, head: Tensor) -> Candidate:
+def candidate(one: Labelled, model: Bundle) -> Candidate:
     """What `report.json` would tell of the case, from every third cell along each axis and without the prior."""
     thin = one.features[:, ::STEP, ::STEP, ::STEP]
     cells = augment(thin)

@@ -341,6 +341,6 @@ def test_what_was_learnt_is_no_reason_to_retrain(done: tuple[Settings, Job, Path
         plan_job(settings.changed({"bundle": new}), Options())
 
 
-def test_a_bundle_in_the_way_is_never_overwritten(done: tuple[Settings, Job, Path], tmp_path: Path) -> None:
+def test_a_bundle_in_the_way_is_never_overwritten(done: tuple[Settings, Job, Path]) -> None:
     with pytest.raises(TriageError, match="is another bundle"):
         retrain(done[1], SHIPPED_BUNDLE)

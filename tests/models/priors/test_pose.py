@@ -8,19 +8,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from models.bundle import ATLAS, read_atlas
 from models.priors.pose import EFFECTIVE_VOXELS, SCALE_MEAN, SCALE_SD, SHEAR_SD, find_pose
 
 SHAPE = (48, 64, 48)
 GRID = np.array([[4.0, 0, 0, -94], [0, 4, 0, -140], [0, 0, 4, -88], [0, 0, 0, 1]])
-
-
-@pytest.fixture(scope="module")
-def shipped_atlas(repository):
-    path = repository / "models" / "shipped" / ATLAS
-    if not path.is_file():
-        pytest.skip(f"no {ATLAS} in models/shipped")
-    return read_atlas(path)
 
 
 def random_affine(seed: int) -> np.ndarray:

@@ -261,7 +261,7 @@ def test_what_is_no_regular_file_is_refused_unopened(make, tmp_path):
 
 @pytest.mark.parametrize("device", ["/dev/zero"], ids=["row-46-device"])
 @pytest.mark.timeout(20)
-def test_a_device_is_refused(device, tmp_path):
+def test_a_device_is_refused(device):
     assert only_refusal(Path(device)).code is Code.NOT_A_REGULAR_FILE
 
 
