@@ -23,7 +23,7 @@ __all__ = ["DENSE_CELLS", "Predictive", "augment", "cell_probability", "fused", 
 
 POINTS = 2
 """Quasi-random points a voxel, for each class in play."""
-HELD = 7e-3
+HELD = 0.015
 """See `point`; what is held costs nothing, and its growth under samples is measured and added."""
 FEW = 8
 """So few samples, as of an ensemble, may lie far from their mean, which then cannot tell what to hold: nothing is."""

@@ -77,7 +77,7 @@ def odds_points(classes: int, points: int, *, lesion: bool, seed: int) -> tuple[
     tail, which points of equal weight miss.
     """
     healthy = classes - 2 if lesion else classes - 1
-    n = 2 ** math.ceil(math.log2(points * classes))
+    n = 2 ** math.ceil(math.log2(points * (healthy + 1)))
     z = normal_points(n, healthy, seed=seed) if healthy else torch.zeros(1, 0)
     weight = torch.full((len(z),), 1 / len(z))
     if lesion:

@@ -39,8 +39,9 @@ def point(
 ) -> Point:
     """Every voxel under the mean head. changes: (S, 8 C, F + 1), samples less the mean.
 
-    held: a class is held at its point value where its probability stays below this with its logit one SD up, and its
-    mean too: that of a log-normal. The lesion's SD is its own, ten times that of the others far from what was seen.
+    held: a class is held at its point value where its probability stays below this both with its logit two SDs up and
+    in the mean, which is that of a log-normal. The lesion's SD is its own: far from what was seen it is ten times that
+    of the others.
     """
     n, classes = features.shape[1], len(ratio) + 1
     labels, moving = torch.empty(SUBVOXELS, n, dtype=torch.uint8), torch.empty(SUBVOXELS, n, dtype=torch.int16)
@@ -53,7 +54,7 @@ def point(
     def dense(part: slice) -> Tensor:
         cells = features[:, part]
         variance = torch.stack([(cells * (each @ cells)).sum(dim=0) for each in covariance]).clamp_min_(0)
-        bound[:, part] = held * torch.exp(-variance.sqrt() - variance / 2)
+        bound[:, part] = held * torch.exp(-2 * variance.sqrt() - variance / 2)
         p, log_p = log_fused(
             shifted((mean @ cells).view(classes, SUBVOXELS, -1)), ratio[:, None, part], temperature=temperature
         )

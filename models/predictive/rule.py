@@ -18,8 +18,8 @@ SMALLEST = 1e-30
 """Below it a probability is nothing; its logarithm is still a number."""
 BITS = math.log2(math.e)
 """In a nat."""
-LARGEST_BITS = 100.0
-"""By odds of 2 to this the first class is impossible, and more need not be computed, which would overflow."""
+LARGEST_BITS = 16.0
+"""Odds up to 2 to this are computed as they are; larger ones would cost digits of the entropy, and overflow at 128."""
 
 
 def fused(
@@ -65,13 +65,13 @@ def softmax(bits: Tensor) -> tuple[Tensor, Tensor]:
     Returns p of those C - 1 and the entropy (...) of all, nats. torch computes powers of 2 twice as fast as those of e,
     and the first class needs none.
     """
-    if bits.numel() and bits.max() > LARGEST_BITS:
-        bits = bits - (bits.amax(dim=0) - LARGEST_BITS).clamp_min(0)
-    others = torch.exp2(bits)
-    z = others.sum(dim=0).add_(1)
-    first = z.reciprocal()
-    h = torch.log2(z).sub_(bits.mul_(others).sum(dim=0).mul_(first)).mul_(1 / BITS)
-    return others.mul_(first), h.clamp_min_(0)
+    # Rarely: nearly everywhere the first class is among the likely ones.
+    shift = bits.amax(dim=0).clamp_min_(0) if bits.max() > LARGEST_BITS else torch.zeros(())
+    others, first = torch.exp2(bits.sub_(shift)), torch.exp2(-shift)
+    z = others.sum(dim=0).add_(first)
+    share = z.reciprocal()
+    h = torch.log2(z).sub_((bits.mul_(others).sum(dim=0) - shift * first).mul_(share)).mul_(1 / BITS)
+    return others.mul_(share), h.clamp_min_(0)
 
 
 def entropy(p: Tensor, log_p: Tensor) -> Tensor:

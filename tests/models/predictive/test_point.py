@@ -26,7 +26,7 @@ def test_sums_and_maps_are_those_of_the_mean_head():
     np.testing.assert_array_equal(start.moving, bits.sum(axis=0))
 
 
-def test_a_class_is_held_where_neither_one_sd_of_a_logit_nor_its_log_normal_mean_lifts_it_over_the_bound():
+def test_a_class_is_held_where_two_sds_of_a_logit_and_its_log_normal_mean_do_not_lift_it_over_the_bound():
     p = problem(n=10, samples=50)
 
     start = point(p.features, p.mean, p.ratio, p.samples - p.mean, held=HELD)
@@ -34,6 +34,6 @@ def test_a_class_is_held_where_neither_one_sd_of_a_logit_nor_its_log_normal_mean
     logits = torch.einsum("soi,in->son", p.samples - p.mean, p.features)
     lesion = SUBVOXELS * (C - 1)
     variance = torch.stack([each.pow(2).mean(dim=(0, 1)) for each in (logits[:, :lesion], logits[:, lesion:])])
-    bound = HELD * torch.exp(-variance.sqrt() - variance / 2)
+    bound = HELD * torch.exp(-2 * variance.sqrt() - variance / 2)
     torch.testing.assert_close(start.bound, bound, rtol=1e-4, atol=0)
     torch.testing.assert_close(start.bound_of(torch.tensor([3])), bound[[0] * (C - 1) + [1], 3:4], rtol=1e-4, atol=0)
