@@ -38,8 +38,6 @@ TOOLS: Mapping[str, str] = {
 TISSUE_OF_TOOLS: Mapping[str, int] = {"csf": 1, "grey_matter": 2, "white_matter": 3}
 ONE_PASS, NAIVE = "one_pass", "naive_mc_dropout"
 PASSES = 20
-NAIVE_SCANS = ("malf_1006", "malf_1014")
-"""Of the test split, where eager passes are graded and timed."""
 
 Labels = NDArray[np.uint8]
 
@@ -56,9 +54,8 @@ def measure_tools(inputs: Inputs, engine: BundleEngine, scans: Sequence[Scan]) -
                     {"case": scan.name, "tool": tool, "cpu_s": _cpu(inputs.cache, tool, scan)}
                     | tissue_dice(labels, scan)
                 )
-        if scan.name in NAIVE_SCANS:
-            folder = inputs.cache / "scans" / segmenter_digest(engine)
-            rows += kept(folder / f"{scan.name}.eager.json", lambda scan=scan: _eager(engine, scan))  # type: ignore[misc]
+        folder = inputs.cache / "scans" / segmenter_digest(engine)
+        rows += kept(folder / f"{scan.name}.eager.json", lambda scan=scan: _eager(engine, scan))  # type: ignore[misc]
     return rows
 
 

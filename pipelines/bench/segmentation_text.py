@@ -102,7 +102,7 @@ Volume of this network's structure against that of the labels:
 
 On the same OASIS scans, tissues only; in brackets this network on the scans that the tool ran on. CPU seconds are of
 one process over all its threads; this network's contain all from the scanner's volume back to it. The others need a
-skull-stripped image and name no structures. What takes long ran on fewer scans. The naive passes drop channels where
+skull-stripped image and name no structures. The naive passes drop channels where
 the trunk was trained to, and have neither prior nor posterior, nor has the single pass. {naive}{missing}
 
 {tools}
