@@ -33,28 +33,27 @@ def networks_table(networks: Results) -> str:
         for group in UNSEEN:
             clean = of_group(worth[""]["rows"]["none"], group)
             off = float(np.median([worth[""]["pose_mm"][row["case"]] for row in clean]))
-            dice = [
-                ", ".join(figure(mean_of(found, s, group, "dice")) for s in ("none", usual(found), LABELS_POSE))
-                for found in worth.values()
-            ]
+            dice = [_means(found, group, "dice", "none", usual(found), LABELS_POSE) for found in worth.values()]
             rows.append([n, f"{group} ({len(clean)})", figure(off, 1), *dice])
     for group in UNSEEN:
-        dice = [figure(mean_of(found, ATLAS_ALONE, group, "dice")) for found in worth.values()]
+        dice = [_means(found, group, "dice", ATLAS_ALONE) for found in worth.values()]
         rows.append(["the atlas alone", group, "-", *dice])
     return table(header, rows)
 
 
 def network_gains_table(networks: Results) -> str:
     """What the prior changes of each network under each condition, at either pose."""
-    header = ["label maps", "scans", "condition", *(f"change of {NAMES[m]}" for m in MEASURES), "beta"]
-    header += ["change of Dice at the labels' pose", "change of NLL there"]
+    header = ["label maps", "scans", "condition", "change of Dice", "change of NLL"]
+    header += [f"{NAMES[m]} without, with" for m in ("nll", "brier", "ece")]
+    header += ["beta", "change of Dice at the labels' pose", "change of NLL there"]
     rows = []
     for (n, worth), group in itertools.product(networks.items(), UNSEEN):
         for condition, found in worth.items():
             none, own, at_labels = (of_group(found["rows"][s], group) for s in ("none", usual(found), LABELS_POSE))
-            there = [gain(none, at_labels, m) for m in ("dice", "nll")]
+            here, there = ([gain(none, some, m) for m in ("dice", "nll")] for some in (own, at_labels))
+            pairs = [_means(found, group, m, "none", usual(found)) for m in ("nll", "brier", "ece")]
             beta = figure(float(worth[""]["fits"]["prior"]["beta"]), 2)
-            rows.append([n, group, CONDITION[condition], *(gain(none, own, m) for m in MEASURES), beta, *there])
+            rows.append([n, group, CONDITION[condition], *here, *pairs, beta, *there])
     return table(header, rows)
 
 
@@ -70,6 +69,10 @@ def heads_table(heads: Results) -> str:
             beta = _over_draws(draws, lambda one: float(one["fits"]["prior"]["beta"]), places=2)
             rows.append([n, len(draws), group, *cells, beta])
     return table(header, rows)
+
+
+def _means(found: Results, group: str, measure: str, *settings: str) -> str:
+    return ", ".join(figure(mean_of(found, setting, group, measure)) for setting in settings)
 
 
 def _over_draws(draws: Sequence[Results], of: Callable[[Results], float], *, sign: str = "", places: int = 3) -> str:

@@ -111,14 +111,16 @@ the pose is the one that its own probabilities find. The atlas is that of the bu
 label maps.
 
 **What limits these networks is the iterations, not the label maps.** Without the prior that of 20 label maps is no
-better on real scans than that of one. All are far below the network that is shipped and below the atlas alone, and none
-knows the hippocampus. So this cannot show a prior that is worth less the more label maps there are. It shows a prior
-that meets a network which knows little: beta is about 1, in stripped heads the prior is worth about .2 of Dice where it
-is worth .005 to the shipped network, and network and atlas together are better than either.
+better on real scans than that of one, and the loss of all still falls at the end. All are far below the network that is
+shipped and below the atlas alone, and none knows the hippocampus. So this cannot show a prior that is worth less the
+more label maps there are. It shows a prior that meets a network which knows little: beta is about 1, in stripped heads
+without noise the prior is worth .17 to .25 of Dice, where the shipped network gains less than .01, and network and
+atlas together are better than either.
 
 **The prior has to know where the head is.** In whole heads, and in noise, these networks take much else for brain; the
-pose that they find is a centimetre and more off, and the prior hurts. So each was also given the prior, with the same
-exponents, at the pose that the labels say: there it is worth .3 of Dice and more.
+pose that they find is a centimetre and more off, likelihood and calibration become worse, and in whole heads without
+noise the Dice too. So each was also given the prior, with the same exponents, at the pose that the labels say: there it
+is worth .19 to .45 of Dice under every condition.
 
 ![Dice and NLL by the number of label maps](prior-networks.png)
 
