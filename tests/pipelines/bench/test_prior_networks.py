@@ -97,9 +97,9 @@ def test_what_is_kept_is_of_these_weights_and_this_atlas():
 
 
 def test_a_network_that_knows_the_anatomy_finds_the_pose_and_has_the_atlas_there(atlas: Atlas):
-    affine = atlas.affine.copy()
+    affine = atlas.affine @ np.diag([1.6, 1.6, 1.6, 1.0])
     affine[:3, 3] += 6, -5, 4
-    shape = [n // 2 * 2 for n in atlas.probability.shape[1:]]
+    shape = [int(n / 1.6) // 2 * 2 for n in atlas.probability.shape[1:]]
     head = atlas.on_grid(shape, affine)
     classes = head.argmax(dim=0).to(torch.uint8)
     logits = torch.cat([torch.log(head), torch.full((1, *shape), -20.0)])
