@@ -114,9 +114,7 @@ def case_of(inputs: Inputs, engine: BundleEngine) -> Labelled:
 
 def image_of(one: Labelled, engine: BundleEngine) -> Image:
     """Its features with the prior at its pose."""
-    pose, coarse, affine = engine.locate(one.features, one.conformed)
-    i, j, k = one.features.shape[1:]
-    ratio = engine.anatomy(coarse, affine, pose, (i, j, k), one.conformed).ratio
+    ratio = engine.find_anatomy(one.features, one.conformed).ratio
     return Image(features=augment(one.features), ratio=ratio, temperature=engine.model.temperature)
 
 
