@@ -24,10 +24,9 @@ def parts(moving: Tensor, lesion: int) -> Iterator[tuple[int, Tensor, list[int]]
         union_of = np.zeros(len(sizes), bits.dtype)
         union_of[patterns] = together(patterns, sizes[patterns], lesion)
         unions = union_of[bits[cells]]
-        order = np.argsort(unions, kind="stable")
-        for group in np.split(cells[order], 1 + np.flatnonzero(np.diff(unions[order]))):
-            union = int(np.bitwise_or.reduce(bits[group]))
-            classes = [c for c in range(union.bit_length()) if union >> c & 1]
+        for union in np.unique(union_of[patterns]):
+            group = cells[unions == union]
+            classes = [c for c in range(lesion + 1) if union >> c & 1]
             for start in range(0, len(group), LARGEST_CHUNK):
                 yield voxel, torch.from_numpy(group[start : start + LARGEST_CHUNK]), classes
 
