@@ -20,10 +20,11 @@ def move(
     concavity H(p + d) <= H(p) - sum_c d_c log p_c: the entropy of the mass that held classes would gain is added as
     this bound (growth: see `Joint`), so that holding them lowers no score.
     """
-    labels, entropy = start.labels.clone(), start.entropy + (growth - 1) * start.held_entropy
-    expected = entropy.clone()
+    some = (start.moving & (start.moving - 1)).any(dim=0).nonzero()[:, 0]
+    moving, labels = start.moving[:, some], start.labels[:, some]
+    entropy, expected = torch.zeros(2, *moving.shape)
     lesion = len(ratio)
-    rows = torch.cat([features, torch.log2(ratio)]).T.contiguous()
+    rows = torch.cat([features[:, some], torch.log2(ratio[:, some])]).T.contiguous()
 
     def sample(part: tuple[int, Tensor, list[int]]) -> int:
         voxel, cells, classes = part
@@ -38,12 +39,17 @@ def move(
             others, h = softmax(bits.add_((prior_bits[classes[1:]] - prior_bits[classes[0]])[:, None]))
             mean = weight @ others
             mean = torch.cat([1 - mean.sum(dim=0, keepdim=True), mean]).clamp_min_(0)
-        labels[voxel].index_copy_(0, cells, torch.tensor(classes, dtype=torch.uint8)[mean.argmax(dim=0)])
-        more = torch.special.entr(mean).sum(dim=0) - h[0]
-        entropy[voxel].index_add_(0, cells, more)
-        # Jensen: E H[p] <= H[E p]. The minimum is for rounding alone.
-        expected[voxel].index_add_(0, cells, torch.minimum(weight @ h - h[0], more))
+        labels[voxel, cells] = torch.tensor(classes, dtype=torch.uint8)[mean.argmax(dim=0)]
+        entropy[voxel, cells] = torch.special.entr(mean).sum(dim=0) - h[0]
+        expected[voxel, cells] = weight @ h - h[0]
         return len(cells)
 
-    sampled = sum(map_chunks(sample, parts(start.moving, lesion)))
-    return labels, entropy.clamp_min_(0), expected.clamp_min_(0), sampled / labels.numel()
+    sampled = sum(map_chunks(sample, parts(moving, lesion)))
+    everywhere = start.entropy + (growth - 1) * start.held_entropy
+    # Jensen: E H[p] <= H[E p]. The minimum is for rounding alone.
+    maps = [everywhere.clone(), everywhere]
+    for whole, more in zip(maps, (entropy, torch.minimum(expected, entropy)), strict=True):
+        whole[:, some] += more
+    whole_labels = start.labels.clone()
+    whole_labels[:, some] = labels
+    return whole_labels, maps[0].clamp_min_(0), maps[1].clamp_min_(0), sampled / start.labels.numel()
