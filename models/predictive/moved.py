@@ -8,7 +8,7 @@ from models.parallel import map_chunks
 from models.predictive.draws import Draw
 from models.predictive.parts import parts
 from models.predictive.point import Point
-from models.predictive.rule import BITS, fused, shifted, softmax
+from models.predictive.rule import BITS, argmax, fused, shifted, softmax
 
 
 def move(
@@ -39,7 +39,7 @@ def move(
             others, h = softmax(bits.add_((prior_bits[classes[1:]] - prior_bits[classes[0]])[:, None]))
             mean = weight @ others
             mean = torch.cat([1 - mean.sum(dim=0, keepdim=True), mean]).clamp_min_(0)
-        labels[voxel, cells] = torch.tensor(classes, dtype=torch.uint8)[mean.argmax(dim=0)]
+        labels[voxel, cells] = torch.tensor(classes, dtype=torch.uint8)[argmax(mean).int()]
         entropy[voxel, cells] = torch.special.entr(mean).sum(dim=0) - h[0]
         expected[voxel, cells] = weight @ h - h[0]
         return len(cells)
