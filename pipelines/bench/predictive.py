@@ -21,7 +21,7 @@ from pipelines.bench.page import COLOURS, Bench, Inputs, Results, plot, run, tab
 from pipelines.engine import BRAIN_CLASSES, SAMPLES, BundleEngine, load_engine
 from pipelines.labelled import Labelled, features_folder, label, labelled
 from pipelines.scans import Scan, read_scans
-from pipelines.turns import cpu_seconds
+from pipelines.turns import least_cpu_seconds
 from triage.case import Volume
 
 CASE = "malf_1000"
@@ -128,7 +128,7 @@ def brain_cells(image: Image, head: Tensor) -> Image:
 
 
 def costs(image: Image, law: GaussianPosterior, heads: Tensor, network: Any) -> dict[str, float]:
-    """CPU seconds of each piece, the least of rounds in turns, after one that is not counted."""
+    """CPU seconds of each piece."""
 
     def maps(samples: Tensor, **options: Any) -> Predictive:
         t = image.temperature
@@ -136,8 +136,7 @@ def costs(image: Image, law: GaussianPosterior, heads: Tensor, network: Any) -> 
 
     pieces = {"trunk": network, "mean head": lambda: maps(heads[:0]), "heads": lambda: maps(heads)}
     pieces |= {name: _bound(maps, heads, law, options) for name, options in VARIANTS.items()}
-    rounds = [{name: cpu_seconds(piece)[1] for name, piece in pieces.items()} for _ in range(ROUNDS + 1)][1:]
-    return {name: min(each[name] for each in rounds) for name in pieces}
+    return least_cpu_seconds(pieces, ROUNDS)
 
 
 def _bound(maps: Any, heads: Tensor, law: GaussianPosterior, options: dict[str, float]) -> Any:
