@@ -35,7 +35,7 @@ REPLICATES = 3
 BATCH = 16
 VARIANTS: Mapping[str, dict[str, float]] = {
     "quasi-random": {"points": POINTS, "held": HELD},
-    "finer": {"points": POINTS, "held": 2e-3},
+    "finer": {"points": POINTS, "held": 1.8e-3},
     "finest": {"points": POINTS, "held": 5e-4},
 }
 PAGE = """# The predictive: many models in little time
@@ -65,7 +65,7 @@ fitted line error = a / sqrt(N).
 {errors}
 `held` is the probability below which a class keeps its point value (`models/predictive/point.py`); what that leaves out
 of the entropy is measured on the surveyed cells and added. More points change nothing: what is left of the error is of
-the classes held. The lesion's logit has six to ten times the spread of the others far from the training images, where
+the classes held. The lesion's logit has up to ten times the spread of the others far from the training images, where
 points of equal weight miss its tail; it has Gauss and Hermite's nodes instead (`models/predictive/draws.py`).
 
 `python -m pipelines.bench.predictive`
