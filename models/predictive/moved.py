@@ -45,11 +45,11 @@ def move(
         return len(cells)
 
     sampled = sum(map_chunks(sample, parts(moving, lesion)))
-    everywhere = start.entropy + (growth - 1) * start.held_entropy
+    before = start.entropy + (growth - 1) * start.held_entropy
+
+    def changed(by: Tensor) -> Tensor:
+        return before.index_copy(1, some, before[:, some] + by).clamp_min_(0)
+
     # Jensen: E H[p] <= H[E p]. The minimum is for rounding alone.
-    maps = [everywhere.clone(), everywhere]
-    for whole, more in zip(maps, (entropy, torch.minimum(expected, entropy)), strict=True):
-        whole[:, some] += more
-    whole_labels = start.labels.clone()
-    whole_labels[:, some] = labels
-    return whole_labels, maps[0].clamp_min_(0), maps[1].clamp_min_(0), sampled / start.labels.numel()
+    maps = changed(entropy), changed(torch.minimum(expected, entropy))
+    return start.labels.index_copy(1, some, labels), *maps, sampled / start.labels.numel()
