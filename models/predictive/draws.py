@@ -16,7 +16,7 @@ Draw = Callable[[int, list[int], Tensor], tuple[Tensor, Tensor]]
 (C - 1, 1 + S, n), and what each counts for, (1 + S,): first the mean head, which counts for nothing, then the samples.
 """
 
-SMALLEST_PIVOT = 1e-6
+SMALLEST_PIVOT = 1e-10
 NODES = 8
 """Of the lesion's logit, whose standard deviation reaches 3."""
 
@@ -95,15 +95,16 @@ def cholesky(rows: Tensor) -> Tensor:
     """Lower L with L L^T the Gram matrix of C rows at each of n voxels. rows: (C, K, n). Returns (C, C, n).
 
     Written over the classes, of which there are few, to run over the voxels, of which there are many. Where rows depend
-    on one another, a pivot is rounding alone and its column zero.
+    on one another, a pivot is rounding alone and its column zero; in single precision rounding cannot be told from it.
     """
-    lower = torch.zeros(len(rows), len(rows), rows.shape[2])
+    rows = rows.double()
+    lower = torch.zeros(len(rows), len(rows), rows.shape[2], dtype=rows.dtype)
     for j, row in enumerate(rows):
         column = (rows[j:] * row).sum(dim=1)
         sound = SMALLEST_PIVOT * column[0]
         column -= (lower[j:, :j] * lower[j, :j]).sum(dim=1)
         lower[j:, j] = torch.where(column[0] > sound, column * column[0].clamp_min(SMALLEST).rsqrt(), 0)
-    return lower
+    return lower.float()
 
 
 def normal_points(points: int, dimensions: int, *, seed: int) -> Tensor:
