@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.network import SUBVOXELS
-from models.predictive import augment, fused
+from models.predictive import augment
+from models.predictive.rule import fused_probability, shifted
 from pipelines.anatomy_at_pose import AnatomyAtPose
 from pipelines.engine import BundleEngine
 from pipelines.labelled import Labelled, by_cell
@@ -120,11 +121,10 @@ def predictive(case: SampledCase, heads: Tensor, *, temperature: float = 1.0) ->
     heads: (S, 8 C, F + 1), divided by the temperature, see `models.predictive.rule`.
     """
     ratio = case.ratio[:, None]
-    log_ratio = torch.log(ratio)
     total = torch.zeros(heads.shape[1] // SUBVOXELS, SUBVOXELS, case.features.shape[1])
     for head in heads:
-        logits = (head @ case.features).view_as(total)
-        total += fused(logits - logits.amax(dim=0), ratio, log_ratio, temperature=temperature)[0]
+        logits = shifted((head @ case.features).view_as(total))
+        total += fused_probability(logits, ratio, temperature=temperature)[0]
     return total / len(heads)
 
 

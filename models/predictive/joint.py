@@ -7,14 +7,16 @@ count by its inverse (Horvitz and Thompson 1952, JASA 47(260)). In a cell kept n
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.parallel import map_chunks
+from models.predictive.compiled import BLOCK, Array, compiled, fill_healthy, fill_lesion, row
 from models.predictive.layout import by_voxel, slices
 from models.predictive.point import Point
-from models.predictive.rule import SMALLEST, fused_probability, shifted
+from models.predictive.rule import BITS, SMALLEST
 
 SURVEYED = 4096
 UNIFORM_SHARE = 0.2
@@ -53,13 +55,13 @@ def joint(
 ) -> Joint:
     """Every sample on the surveyed cells, as changes to the mean head's sums. samples: (S, 8 C, F + 1), S >= 1."""
     cells, weight = survey(start.doubt)
-    heads = by_voxel(torch.cat([mean[None], samples])).permute(2, 1, 0, 3).contiguous()
-    classes = heads.shape[1]
+    heads = by_voxel(torch.cat([mean[None], samples])).permute(2, 1, 0, 3) * BITS
+    against_first = heads[:, 1:] - heads[:, :1]
 
     def sums(part: tuple[int, slice]) -> tuple[Tensor, Tensor, Tensor]:
         voxel, here = part[0], cells[part[1]]
-        logits = (heads[voxel].flatten(0, 1) @ features[:, here]).view(classes, len(samples) + 1, -1)
-        p, _ = fused_probability(shifted(logits), ratio[:, None, here], temperature=temperature)
+        odds = (against_first[voxel].flatten(0, 1) @ features[:, here]).view(*against_first.shape[1:3], -1)
+        p = torch.from_numpy(_probability(odds.numpy(), torch.log2(ratio[:, here]).numpy(), np.float32(temperature)))
         weighted = p * weight[part[1]]
         overlap = weighted[:, 1:] @ p[:, 1:].transpose(1, 2) - (weighted[:, 0] * p[:, 0]).sum(dim=1)[:, None, None]
         first = p[:, 0]
@@ -78,6 +80,31 @@ def joint(
         overlap=start.square[:, None, None] + overlap,
         growth=max(1.0, float((held[1] / held[0]).nan_to_num(1.0))),
     )
+
+
+@compiled
+def _probability(odds: Array, log_ratio: Array, temperature: np.float32) -> Array:
+    """Of every class at n voxels under K heads, (C, K, n). Else see `fill_healthy`; the last class is the lesion."""
+    healthy, heads, n = odds.shape
+    p = np.empty((healthy + 1, heads, n), np.float32)
+    prior, power = np.empty((healthy, BLOCK), np.float32), np.empty((healthy, BLOCK), np.float32)
+    rows = row(), row(), row(), row(), row()
+    for start in range(0, n, BLOCK):
+        stop = min(n, start + BLOCK)
+        top, z, t, log_p, rest = [each[: stop - start] for each in rows]
+        prior[:, : stop - start] = log_ratio[:, start:stop]
+        for k in range(heads):
+            fill_lesion(odds, k, start, temperature, p[healthy, k, start:stop], log_p, rest, top)
+            fill_healthy(odds, k, start, prior, power, top, z, t)
+            for c in range(healthy):
+                _share(power[c, : stop - start], rest, z, p[c, k, start:stop])
+    return p
+
+
+@compiled
+def _share(power: Array, rest: Array, z: Array, p: Array) -> None:
+    for i in range(p.size):
+        p[i] = power[i] * rest[i] / z[i]
 
 
 def survey(doubt: Tensor) -> tuple[Tensor, Tensor]:

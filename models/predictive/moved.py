@@ -1,14 +1,28 @@
 """What sampling changes in the maps, on the voxels and among the classes that can move."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from models.parallel import map_chunks
+from models.predictive.compiled import (
+    BLOCK,
+    NATS,
+    ONE,
+    SMALLEST,
+    ZERO,
+    Array,
+    compiled,
+    fill_healthy,
+    fill_lesion,
+    log2,
+    raise_likeliest,
+    row,
+)
 from models.predictive.draws import Draw
 from models.predictive.parts import parts
 from models.predictive.point import Point
-from models.predictive.rule import BITS, argmax, fused, shifted, softmax
 
 
 def move(
@@ -24,24 +38,17 @@ def move(
     moving, labels = start.moving[:, some], start.labels[:, some]
     entropy, expected = torch.zeros(2, *moving.shape)
     lesion = len(ratio)
-    rows = torch.cat([features[:, some], torch.log2(ratio[:, some])]).T.contiguous()
+    rows = torch.from_numpy(_rows(features.numpy(), ratio.numpy(), some.numpy()))
+
+    arrays = labels.numpy(), entropy.numpy(), expected.numpy()
 
     def sample(part: tuple[int, Tensor, list[int]]) -> int:
         voxel, cells, classes = part
-        here, prior_bits = rows.index_select(0, cells).T.tensor_split([len(features)])
-        bits, weight = draw(voxel, classes, here)
-        if lesion in classes:
-            prior = prior_bits[classes[:-1], None] / BITS
-            logits = shifted(functional.pad(bits, (0, 0, 0, 0, 1, 0)) / BITS)
-            p, h = fused(logits, prior.exp(), prior, temperature=temperature)
-            mean = weight @ p
-        else:
-            others, h = softmax(bits.add_((prior_bits[classes[1:]] - prior_bits[classes[0]])[:, None]))
-            mean = weight @ others
-            mean = torch.cat([1 - mean.sum(dim=0, keepdim=True), mean]).clamp_min_(0)
-        labels[voxel, cells] = torch.tensor(classes, dtype=torch.uint8)[argmax(mean).int()]
-        entropy[voxel, cells] = torch.special.entr(mean).sum(dim=0) - h[0]
-        expected[voxel, cells] = weight @ h - h[0]
+        here = rows.index_select(0, cells)
+        odds, weight = draw(voxel, classes, here[:, : len(features)].T)
+        log_ratio = here[:, len(features) :].numpy()
+        numbers = np.array(classes, np.uint8), lesion, np.float32(temperature)
+        _fill_maps(odds.numpy(), weight.numpy(), log_ratio, *numbers, cells.numpy(), *(each[voxel] for each in arrays))
         return len(cells)
 
     sampled = sum(map_chunks(sample, parts(moving, lesion)))
@@ -53,3 +60,107 @@ def move(
     # Jensen: E H[p] <= H[E p]. The minimum is for rounding alone.
     maps = changed(entropy), changed(torch.minimum(expected, entropy))
     return start.labels.index_copy(1, some, labels), *maps, sampled / start.labels.numel()
+
+
+@compiled
+def _rows(features: Array, ratio: Array, cells: NDArray[np.intp]) -> Array:
+    """Features, and the ratio in bits, of these cells: (n, F + C), a row a cell."""
+    out = np.empty((len(cells), len(features) + len(ratio)), np.float32)
+    for start in range(0, len(cells), BLOCK):
+        stop = min(len(cells), start + BLOCK)
+        for f in range(len(features)):
+            for i in range(start, stop):
+                out[i, f] = features[f, cells[i]]
+        for c in range(len(ratio)):
+            for i in range(start, stop):
+                out[i, len(features) + c] = log2(ratio[c, cells[i]])
+    return out
+
+
+@compiled
+def _fill_maps(
+    odds: Array,
+    weight: Array,
+    log_ratio: Array,
+    classes: NDArray[np.uint8],
+    lesion: int,
+    temperature: np.float32,
+    cells: NDArray[np.intp],
+    labels: NDArray[np.uint8],
+    entropy: Array,
+    expected: Array,
+) -> None:
+    """What becomes of the maps at these cells, n of all: (N,). odds, weight: as `Draw` gives them.
+
+    log_ratio: (n, C - 1) of all healthy classes, bits. classes: those in play.
+    """
+    ill = classes[-1] == lesion
+    healthy = len(classes) - 1 if ill else len(classes)
+    prior, power = np.empty((healthy, BLOCK), np.float32), np.empty((healthy, BLOCK), np.float32)
+    likely, likeliest = np.empty((len(classes), BLOCK), np.float32), np.empty(BLOCK, np.int32)
+    rows = row(), row(), row(), row(), row(), row(), row(), row(), row(), row()
+    for start in range(0, len(cells), BLOCK):
+        b = min(len(cells) - start, BLOCK)
+        top, z, t, p, log_p, rest, h, first, mean, of_mean = [each[:b] for each in rows]
+        for c in range(healthy):
+            for i in range(b):
+                prior[c, i] = log_ratio[start + i, classes[c]]
+        likely[:] = 0
+        mean[:] = 0
+        for k in range(odds.shape[1]):
+            if ill:
+                fill_lesion(odds, k, start, temperature, p, log_p, rest, top)
+                _add(weight[k], p, likely[healthy, :b])
+            fill_healthy(odds, k, start, prior, power, top, z, t)
+            _entropy(z, t, h, top)
+            if ill:
+                _with_lesion(p, log_p, rest, h, top)
+            if k == 0:
+                first[:] = h
+            _add(weight[k], h, mean)
+            for c in range(healthy):
+                _add_product(weight[k], top, power[c, :b], likely[c, :b])
+        of_mean[:] = 0
+        likeliest[:] = 0
+        top[:] = likely[0, :b]
+        for c in range(len(classes)):
+            _add_surprise(likely[c, :b], of_mean)
+            raise_likeliest(likely[c, :b], np.int32(c), top, likeliest[:b])
+        for i in range(b):
+            at = cells[start + i]
+            labels[at] = classes[likeliest[i]]
+            entropy[at] = NATS * (of_mean[i] - first[i])
+            expected[at] = NATS * (mean[i] - first[i])
+
+
+@compiled
+def _add(weight: np.float32, x: Array, total: Array) -> None:
+    for i in range(x.size):
+        total[i] += weight * x[i]
+
+
+@compiled
+def _add_product(weight: np.float32, x: Array, y: Array, total: Array) -> None:
+    for i in range(x.size):
+        total[i] += weight * x[i] * y[i]
+
+
+@compiled
+def _entropy(z: Array, t: Array, h: Array, share: Array) -> None:
+    """h: of the healthy classes, bits, from the sums of `fill_healthy`. share: 1 / z."""
+    for i in range(z.size):
+        share[i] = ONE / z[i]
+        h[i] = max(log2(z[i]) - t[i] * share[i], ZERO)
+
+
+@compiled
+def _with_lesion(p: Array, log_p: Array, rest: Array, h: Array, share: Array) -> None:
+    for i in range(p.size):
+        h[i] = rest[i] * (h[i] - log2(rest[i])) - p[i] * log_p[i]
+        share[i] *= rest[i]
+
+
+@compiled
+def _add_surprise(p: Array, entropy: Array) -> None:
+    for i in range(p.size):
+        entropy[i] -= p[i] * log2(max(p[i], SMALLEST))

@@ -24,8 +24,9 @@ def parts(moving: Tensor, lesion: int) -> Iterator[tuple[int, Tensor, list[int]]
         union_of = np.zeros(len(sizes), bits.dtype)
         union_of[patterns] = together(patterns, sizes[patterns], lesion)
         unions = union_of[bits[cells]]
-        for union in np.unique(union_of[patterns]):
-            group = cells[unions == union]
+        order = np.argsort(unions, kind="stable")
+        found, sizes = np.unique(unions, return_counts=True)
+        for union, group in zip(found, np.split(cells[order], sizes.cumsum()[:-1]), strict=False):
             classes = [c for c in range(lesion + 1) if union >> c & 1]
             for start in range(0, len(group), LARGEST_CHUNK):
                 yield voxel, torch.from_numpy(group[start : start + LARGEST_CHUNK]), classes

@@ -2,13 +2,30 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.parallel import map_chunks
+from models.predictive.compiled import (
+    BLOCK,
+    NATS,
+    ONE,
+    ZERO,
+    Array,
+    compiled,
+    fill_healthy,
+    fill_lesion,
+    log2,
+    raise_likeliest,
+    row,
+)
 from models.predictive.layout import slices
-from models.predictive.rule import DENSE_CELLS, argmax, log_fused, shifted
+from models.predictive.rule import BITS, DENSE_CELLS
+
+NONE = np.int16(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,31 +64,26 @@ def point(
     labels, moving = torch.empty(SUBVOXELS, n, dtype=torch.uint8), torch.empty(SUBVOXELS, n, dtype=torch.int16)
     entropy, held_entropy = torch.empty(SUBVOXELS, n), torch.empty(SUBVOXELS, n)
     bound, doubt = torch.empty(2, n), torch.empty(classes, n)
-    bits = 2.0 ** torch.arange(classes)
+    against_first = (mean - mean[:SUBVOXELS].repeat(classes, 1))[SUBVOXELS:] * BITS
     lesion = SUBVOXELS * (classes - 1)
     covariance = [_second_moment(changes[:, :lesion]), _second_moment(temperature * changes[:, lesion:])]
 
     def dense(part: slice) -> Tensor:
         cells = features[:, part]
         variance = torch.stack([(cells * (each @ cells)).sum(dim=0) for each in covariance]).clamp_min_(0)
-        bound[:, part] = held * torch.exp(-2 * variance.sqrt() - variance / 2)
-        p, log_p = log_fused(
-            shifted((mean @ cells).view(classes, SUBVOXELS, -1)), ratio[:, None, part], temperature=temperature
-        )
-        labels[:, part] = argmax(p)
-        free = p >= _of_classes(bound[:, part], classes)[:, None]
-        moving[:, part] = torch.einsum("c,cvn->vn", bits, free.float()).to(torch.int16)
-        surprise = log_p.mul_(p)
-        entropy[:, part] = surprise.sum(dim=0).neg_()
-        held_entropy[:, part] = surprise.masked_fill_(free, 0).sum(dim=0).neg_()
-        mass, square = p.sum(dim=1), (p * p).sum(dim=1)
-        doubt[:, part] = mass - square
-        return torch.stack([mass.sum(dim=1), square.sum(dim=1)]).double()
+        limit = held * torch.exp(-2 * variance.sqrt() - variance / 2)
+        odds = (against_first @ cells).view(classes - 1, SUBVOXELS, -1)
+        log_ratio = torch.log2(ratio[:, part])
+        found = _maps(odds.numpy(), log_ratio.numpy(), limit.numpy(), np.float32(temperature))
+        for whole, here in zip((labels, moving, entropy, held_entropy, doubt), found, strict=False):
+            whole[:, part] = torch.from_numpy(here)
+        bound[:, part] = limit
+        return torch.from_numpy(found[-1])
 
     mass, square = torch.stack(list(map_chunks(dense, slices(n, DENSE_CELLS)))).sum(dim=0)
     return Point(
         labels=labels,
-        entropy=entropy.clamp_min_(0),
+        entropy=entropy,
         held_entropy=held_entropy,
         moving=moving,
         bound=bound,
@@ -79,6 +91,89 @@ def point(
         square=square,
         doubt=doubt,
     )
+
+
+@compiled
+def _maps(
+    odds: Array, log_ratio: Array, bound: Array, temperature: np.float32
+) -> tuple[NDArray[np.uint8], NDArray[np.int16], Array, Array, Array, NDArray[np.float64]]:
+    """labels, moving, entropy, held_entropy and doubt of `Point` on n cells, and the sums of p and of p^2, (2, C).
+
+    odds: (C - 1, 8, n), against the first class, bits. log_ratio: (C - 1, n), bits.
+    """
+    classes, voxels, n = len(odds) + 1, odds.shape[1], odds.shape[2]
+    labels, moving = np.empty((voxels, n), np.uint8), np.zeros((voxels, n), np.int16)
+    entropy, held_entropy = np.zeros((voxels, n), np.float32), np.zeros((voxels, n), np.float32)
+    doubt, sums = np.zeros((classes, n), np.float32), np.zeros((2, classes))
+    p, log_p = np.empty((classes, BLOCK), np.float32), np.empty((classes, BLOCK), np.float32)
+    prior, likeliest = np.empty((classes - 1, BLOCK), np.float32), np.empty(BLOCK, np.int32)
+    rows = row(), row(), row(), row()
+    for start in range(0, n, BLOCK):
+        stop = min(n, start + BLOCK)
+        b = stop - start
+        top, z, t, rest = [each[:b] for each in rows]
+        prior[:, :b] = log_ratio[:, start:stop]
+        for v in range(voxels):
+            fill_lesion(odds, v, start, temperature, p[classes - 1, :b], log_p[classes - 1, :b], rest, top)
+            fill_healthy(odds, v, start, prior, p, top, z, t)
+            _scales(top, z, rest)
+            _scale(ZERO, prior[0, :b], prior[0, :b], top, rest, p[0, :b], log_p[0, :b])
+            for c in range(1, classes - 1):
+                _scale(ONE, odds[c - 1, v, start:stop], prior[c, :b], top, rest, p[c, :b], log_p[c, :b])
+            likeliest[:] = 0
+            top[:] = p[0, :b]
+            for c in range(classes):
+                limit = bound[1 if c == classes - 1 else 0, start:stop]
+                _surprise(p[c, :b], log_p[c, :b], limit, entropy[v, start:stop], held_entropy[v, start:stop])
+                _mark(p[c, :b], limit, moving[v, start:stop], np.int16(1 << c))
+                raise_likeliest(p[c, :b], np.int32(c), top, likeliest[:b])
+                mass, square = _sums(p[c, :b], doubt[c, start:stop])
+                sums[0, c] += mass
+                sums[1, c] += square
+            labels[v, start:stop] = likeliest[:b]
+    return labels, moving, entropy, held_entropy, doubt, sums
+
+
+@compiled
+def _scales(top: Array, z: Array, rest: Array) -> None:
+    """rest becomes by what 2^y is multiplied, top what is added to the log odds, bits."""
+    for i in range(z.size):
+        rest[i] /= z[i]
+        top[i] = log2(rest[i]) - top[i]
+
+
+@compiled
+def _scale(
+    some: np.float32, odds: Array, log_ratio: Array, add: Array, multiply: Array, p: Array, log_p: Array
+) -> None:
+    """some: ONE, or ZERO where the odds count for nothing."""
+    for i in range(p.size):
+        p[i] *= multiply[i]
+        log_p[i] = some * odds[i] + log_ratio[i] + add[i]
+
+
+@compiled
+def _surprise(p: Array, log_p: Array, limit: Array, entropy: Array, held_entropy: Array) -> None:
+    for i in range(p.size):
+        surprise = -NATS * p[i] * log_p[i]
+        entropy[i] += surprise
+        held_entropy[i] += surprise if p[i] < limit[i] else ZERO
+
+
+@compiled
+def _mark(p: Array, limit: Array, moving: NDArray[np.int16], bit: np.int16) -> None:
+    for i in range(p.size):
+        moving[i] |= bit if p[i] >= limit[i] else NONE
+
+
+@compiled
+def _sums(p: Array, doubt: Array) -> tuple[np.float32, np.float32]:
+    mass, square = ZERO, ZERO
+    for i in range(p.size):
+        mass += p[i]
+        square += p[i] * p[i]
+        doubt[i] += p[i] * (ONE - p[i])
+    return mass, square
 
 
 def _second_moment(changes: Tensor) -> Tensor:

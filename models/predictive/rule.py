@@ -18,33 +18,19 @@ SMALLEST = 1e-30
 """Below it a probability is nothing; its logarithm is still a number."""
 BITS = math.log2(math.e)
 """In a nat."""
-LARGEST_BITS = 16.0
-"""Odds up to 2 to this are computed as they are; larger ones would cost digits of the entropy, and overflow at 128."""
 
 
-def fused(
-    logits: Tensor, ratio: Tensor, log_ratio: Tensor | None = None, *, temperature: float = 1.0
-) -> tuple[Tensor, Tensor]:
+def fused(logits: Tensor, ratio: Tensor, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """The rule of `models.priors.fusion` from logits, and the entropy of what it gives.
 
     logits: (C, ...), lesion last, divided by the temperature, shifted so that exp() is safe. ratio: broadcasts to
-    (C - 1, ...); log_ratio: its logarithm, which a caller with many samples takes once. Returns p (C, ...) and its
-    entropy (...), nats.
+    (C - 1, ...). Returns p (C, ...) and its entropy (...), nats.
     """
-    p, log_p = log_fused(logits, ratio, log_ratio, temperature=temperature)
-    return p, entropy(p, log_p)
-
-
-def log_fused(
-    logits: Tensor, ratio: Tensor, log_ratio: Tensor | None = None, *, temperature: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """As `fused`: p and log p, (C, ...). No logarithm a class is taken, since each costs as much as its exponential."""
     p, scale = fused_probability(logits, ratio, temperature=temperature)
     log_p = logits.clone()
-    log_p[:-1] += torch.log(ratio) if log_ratio is None else log_ratio
-    log_p[:-1] += torch.log(scale.clamp_min_(SMALLEST))
+    log_p[:-1] += torch.log(ratio) + torch.log(scale.clamp_min_(SMALLEST))
     log_p[-1] = torch.log(p[-1].clamp_min(SMALLEST))
-    return p, log_p
+    return p, log_p.mul_(p).sum(dim=0).neg_().clamp_min_(0)
 
 
 def fused_probability(logits: Tensor, ratio: Tensor, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -59,26 +45,6 @@ def fused_probability(logits: Tensor, ratio: Tensor, *, temperature: float = 1.0
     return p, scale
 
 
-def softmax(bits: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax of C classes from the odds of C - 1 of them against the first, as powers of 2, (C - 1, ...), used up.
-
-    Returns p of those C - 1 and the entropy (...) of all, nats. torch computes powers of 2 twice as fast as those of e,
-    and the first class needs none.
-    """
-    # Rarely: nearly everywhere the first class is among the likely ones.
-    shift = bits.amax(dim=0).clamp_min_(0) if bits.max() > LARGEST_BITS else torch.zeros(())
-    others, first = torch.exp2(bits.sub_(shift)), torch.exp2(-shift)
-    z = others.sum(dim=0).add_(first)
-    share = z.reciprocal()
-    h = torch.log2(z).sub_((bits.mul_(others).sum(dim=0) - shift * first).mul_(share)).mul_(1 / BITS)
-    return others.mul_(share), h.clamp_min_(0)
-
-
-def entropy(p: Tensor, log_p: Tensor) -> Tensor:
-    """- sum p log p over the first axis, nats. log_p is used up."""
-    return log_p.mul_(p).sum(dim=0).neg_().clamp_min_(0)
-
-
 def shifted(logits: Tensor) -> Tensor:
     """Logits less their maximum over the classes, so that exp() cannot overflow."""
     return logits - logits.amax(dim=0)
@@ -87,15 +53,6 @@ def shifted(logits: Tensor) -> Tensor:
 def exp(x: Tensor) -> Tensor:
     """e^x by way of 2^x, which torch computes twice as fast as e^x."""
     return (x * BITS).exp2_()
-
-
-def argmax(p: Tensor) -> Tensor:
-    """Argmax over the first axis, uint8. A running maximum is 5 times faster than torch.argmax over a strided axis."""
-    best, label = p[0].clone(), torch.zeros(p.shape[1:], dtype=torch.uint8)
-    for c in range(1, len(p)):
-        label.masked_fill_(p[c] > best, c)
-        torch.maximum(best, p[c], out=best)
-    return label
 
 
 def cell_probability(features: Tensor, head: Tensor, *, temperature: float = 1.0) -> Tensor:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.network import SUBVOXELS
 from models.predictive import cell_probability, fused
-from models.predictive.rule import BITS, DENSE_CELLS, argmax, shifted, softmax
+from models.predictive.rule import DENSE_CELLS, shifted
 from models.priors.fusion import fuse
 
 from .problems import C, probability, problem
@@ -44,24 +44,6 @@ def test_a_temperature_changes_what_is_healthy_and_leaves_the_lesion_as_it_was(s
     torch.testing.assert_close(p[:-1].double(), expected, atol=1e-5, rtol=1e-4)
     exact = torch.special.entr(torch.cat([expected, was[-1:]])).sum(dim=0)
     torch.testing.assert_close(entropy.double(), exact, atol=2e-5, rtol=1e-4)
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), scale=st.floats(0, 60))
-def test_softmax_gives_probabilities_and_their_entropy_however_large_the_logits(seed, scale):
-    logits = scale * torch.randn(3, 50, generator=torch.Generator().manual_seed(seed))
-
-    others, entropy = softmax((logits[1:] - logits[0]) * BITS)
-
-    exact = torch.softmax(logits.double(), dim=0)
-    torch.testing.assert_close(others.double(), exact[1:], atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(entropy.double(), torch.special.entr(exact).sum(dim=0), atol=1e-5, rtol=1e-4)
-
-
-def test_argmax_is_the_first_of_the_largest():
-    p = torch.tensor([[0.2, 0.5], [0.4, 0.5], [0.4, 0.0]])
-
-    assert argmax(p).tolist() == [1, 0]
 
 
 def test_the_probability_of_a_cell_is_the_mean_over_its_eight_voxels():
