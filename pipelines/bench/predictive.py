@@ -301,11 +301,13 @@ def _scale(rows: Any) -> float:
 
 def _budget(reached: Mapping[str, float], passes: Mapping[str, float], models: Mapping[str, float]) -> str:
     samples, within = reached["samples_passes"], reached["many_models"]
-    beyond = min((way for way in VARIANTS if passes[way] > 2), key=passes.__getitem__, default="finest")
+    beyond = sorted((passes[way], models[way]) for way in VARIANTS if passes[way] > 2)
     return (
         f"{SAMPLES} samples: {samples:.2f} passes, budget 1.3: {'met' if samples <= 1.3 else '**not met** here'}. "
         f"The accuracy of 10,000 models in 2 passes: {'met' if within >= 1e4 else '**not met** here'}; within 2 passes "
-        f"it is that of {within:,.0f} models, and of {models[beyond]:,.0f} in {passes[beyond]:.2f}."
+        f"it is that of {within:,.0f} models"
+        + "".join(f", and of {n:,.0f} in {cost:.2f}" for cost, n in beyond[:1])
+        + "."
     )
 
 
