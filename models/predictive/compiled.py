@@ -126,6 +126,40 @@ def _close_lesion(odds: Array, temperature: np.float32, top: Array, rest: Array,
 
 
 @compiled
+def fill_probability(
+    odds: Array, k: int, start: int, log_ratio: Array, temperature: np.float32, p: Array, log_p: Array
+) -> None:
+    """p and log p, bits, of all classes, (C, BLOCK), the last of which is the lesion. Else see `fill_healthy`."""
+    n, healthy = min(odds.shape[2] - start, BLOCK), len(log_ratio)
+    top, z, t, share, log_share = row()[:n], row()[:n], row()[:n], row()[:n], row()[:n]
+    fill_lesion(odds, k, start, temperature, p[healthy, :n], log_p[healthy, :n], share, top)
+    fill_healthy(odds, k, start, log_ratio, p, top, z, t)
+    _share(top, z, share, log_share)
+    _scale(ZERO, log_ratio[0, :n], log_ratio[0, :n], share, log_share, p[0, :n], log_p[0, :n])
+    for c in range(1, healthy):
+        here = odds[c - 1, k, start : start + n]
+        _scale(ONE, here, log_ratio[c, :n], share, log_share, p[c, :n], log_p[c, :n])
+
+
+@compiled
+def _share(top: Array, z: Array, share: Array, log_share: Array) -> None:
+    """share becomes what 2^y is multiplied by, log_share what is added to the log odds with the prior."""
+    for i in range(z.size):
+        share[i] /= z[i]
+        log_share[i] = log2(share[i]) - top[i]
+
+
+@compiled
+def _scale(
+    some: np.float32, odds: Array, log_ratio: Array, share: Array, log_share: Array, p: Array, log_p: Array
+) -> None:
+    """some: ONE, or ZERO where the odds count for nothing."""
+    for i in range(p.size):
+        p[i] *= share[i]
+        log_p[i] = some * odds[i] + log_ratio[i] + log_share[i]
+
+
+@compiled
 def raise_likeliest(p: Array, c: np.int32, top: Array, likeliest: NDArray[np.int32]) -> None:
     """top becomes the larger of p and top, and likeliest c where that is p."""
     for i in range(p.size):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.parallel import map_chunks
-from models.predictive.compiled import BLOCK, Array, compiled, fill_healthy, fill_lesion, row
+from models.predictive.compiled import BLOCK, Array, compiled, fill_probability
 from models.predictive.layout import by_voxel, slices
 from models.predictive.point import Point
 from models.predictive.rule import BITS, SMALLEST
@@ -84,27 +84,18 @@ def joint(
 
 @compiled
 def _probability(odds: Array, log_ratio: Array, temperature: np.float32) -> Array:
-    """Of every class at n voxels under K heads, (C, K, n). Else see `fill_healthy`; the last class is the lesion."""
+    """Of every class at n voxels under K heads, (C, K, n). odds: (C - 1, K, n). Else see `fill_probability`."""
     healthy, heads, n = odds.shape
-    p = np.empty((healthy + 1, heads, n), np.float32)
-    prior, power = np.empty((healthy, BLOCK), np.float32), np.empty((healthy, BLOCK), np.float32)
-    rows = row(), row(), row(), row(), row()
+    out = np.empty((healthy + 1, heads, n), np.float32)
+    prior = np.empty((healthy, BLOCK), np.float32)
+    p, log_p = np.empty((healthy + 1, BLOCK), np.float32), np.empty((healthy + 1, BLOCK), np.float32)
     for start in range(0, n, BLOCK):
         stop = min(n, start + BLOCK)
-        top, z, t, log_p, rest = [each[: stop - start] for each in rows]
         prior[:, : stop - start] = log_ratio[:, start:stop]
         for k in range(heads):
-            fill_lesion(odds, k, start, temperature, p[healthy, k, start:stop], log_p, rest, top)
-            fill_healthy(odds, k, start, prior, power, top, z, t)
-            for c in range(healthy):
-                _share(power[c, : stop - start], rest, z, p[c, k, start:stop])
-    return p
-
-
-@compiled
-def _share(power: Array, rest: Array, z: Array, p: Array) -> None:
-    for i in range(p.size):
-        p[i] = power[i] * rest[i] / z[i]
+            fill_probability(odds, k, start, prior, temperature, p, log_p)
+            out[:, k, start:stop] = p[:, : stop - start]
+    return out
 
 
 def survey(doubt: Tensor) -> tuple[Tensor, Tensor]:

@@ -94,43 +94,63 @@ def _fill_maps(
 
     log_ratio: (n, C - 1) of all healthy classes, bits. classes: those in play.
     """
-    ill = classes[-1] == lesion
-    healthy = len(classes) - 1 if ill else len(classes)
-    prior, power = np.empty((healthy, BLOCK), np.float32), np.empty((healthy, BLOCK), np.float32)
     likely, likeliest = np.empty((len(classes), BLOCK), np.float32), np.empty(BLOCK, np.int32)
-    rows = row(), row(), row(), row(), row(), row(), row(), row(), row(), row()
+    first, mean, of_mean, top = row(), row(), row(), row()
+    prior = np.empty((len(classes) - 1 if classes[-1] == lesion else len(classes), BLOCK), np.float32)
     for start in range(0, len(cells), BLOCK):
         b = min(len(cells) - start, BLOCK)
-        top, z, t, p, log_p, rest, h, first, mean, of_mean = [each[:b] for each in rows]
-        for c in range(healthy):
+        for c in range(len(prior)):
             for i in range(b):
                 prior[c, i] = log_ratio[start + i, classes[c]]
-        likely[:] = 0
-        mean[:] = 0
-        for k in range(odds.shape[1]):
-            if ill:
-                fill_lesion(odds, k, start, temperature, p, log_p, rest, top)
-                _add(weight[k], p, likely[healthy, :b])
-            fill_healthy(odds, k, start, prior, power, top, z, t)
-            _entropy(z, t, h, top)
-            if ill:
-                _with_lesion(p, log_p, rest, h, top)
-            if k == 0:
-                first[:] = h
-            _add(weight[k], h, mean)
-            for c in range(healthy):
-                _add_product(weight[k], top, power[c, :b], likely[c, :b])
+        _fill_moments(odds, weight, start, prior, temperature, likely, first[:b], mean[:b])
         of_mean[:] = 0
         likeliest[:] = 0
-        top[:] = likely[0, :b]
+        top[:] = -1
         for c in range(len(classes)):
-            _add_surprise(likely[c, :b], of_mean)
-            raise_likeliest(likely[c, :b], np.int32(c), top, likeliest[:b])
+            _add_surprise(likely[c, :b], of_mean[:b])
+            raise_likeliest(likely[c, :b], np.int32(c), top[:b], likeliest[:b])
         for i in range(b):
             at = cells[start + i]
             labels[at] = classes[likeliest[i]]
             entropy[at] = NATS * (of_mean[i] - first[i])
             expected[at] = NATS * (mean[i] - first[i])
+
+
+@compiled
+def _fill_moments(
+    odds: Array,
+    weight: Array,
+    start: int,
+    log_ratio: Array,
+    temperature: np.float32,
+    likely: Array,
+    first: Array,
+    mean: Array,
+) -> None:
+    """Mean probability of the classes, (C, BLOCK), entropy under the first sample, and its mean, (n,), bits.
+
+    log_ratio: (H, BLOCK), of the healthy classes in play; if there is another class, it is the lesion.
+    """
+    n, healthy = mean.size, len(log_ratio)
+    ill = len(likely) > healthy
+    power = np.empty((healthy, BLOCK), np.float32)
+    top, z, t, p, log_p, rest = row()[:n], row()[:n], row()[:n], row()[:n], row()[:n], row()[:n]
+    h, share = row()[:n], row()[:n]
+    likely[:] = 0
+    mean[:] = 0
+    for k in range(odds.shape[1]):
+        if ill:
+            fill_lesion(odds, k, start, temperature, p, log_p, rest, top)
+            _add(weight[k], p, likely[healthy, :n])
+        fill_healthy(odds, k, start, log_ratio, power, top, z, t)
+        _entropy(z, t, h, share)
+        if ill:
+            _with_lesion(p, log_p, rest, h, share)
+        if k == 0:
+            first[:] = h
+        _add(weight[k], h, mean)
+        for c in range(healthy):
+            _add_product(weight[k], share, power[c, :n], likely[c, :n])
 
 
 @compiled

@@ -9,19 +9,7 @@ from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.parallel import map_chunks
-from models.predictive.compiled import (
-    BLOCK,
-    NATS,
-    ONE,
-    ZERO,
-    Array,
-    compiled,
-    fill_healthy,
-    fill_lesion,
-    log2,
-    raise_likeliest,
-    row,
-)
+from models.predictive.compiled import BLOCK, NATS, ONE, ZERO, Array, compiled, fill_probability, raise_likeliest
 from models.predictive.layout import slices
 from models.predictive.rule import BITS, DENSE_CELLS
 
@@ -106,50 +94,26 @@ def _maps(
     entropy, held_entropy = np.zeros((voxels, n), np.float32), np.zeros((voxels, n), np.float32)
     doubt, sums = np.zeros((classes, n), np.float32), np.zeros((2, classes))
     p, log_p = np.empty((classes, BLOCK), np.float32), np.empty((classes, BLOCK), np.float32)
-    prior, likeliest = np.empty((classes - 1, BLOCK), np.float32), np.empty(BLOCK, np.int32)
-    rows = row(), row(), row(), row()
+    prior = np.empty((classes - 1, BLOCK), np.float32)
+    top, likeliest = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.int32)
     for start in range(0, n, BLOCK):
         stop = min(n, start + BLOCK)
         b = stop - start
-        top, z, t, rest = [each[:b] for each in rows]
         prior[:, :b] = log_ratio[:, start:stop]
         for v in range(voxels):
-            fill_lesion(odds, v, start, temperature, p[classes - 1, :b], log_p[classes - 1, :b], rest, top)
-            fill_healthy(odds, v, start, prior, p, top, z, t)
-            _scales(top, z, rest)
-            _scale(ZERO, prior[0, :b], prior[0, :b], top, rest, p[0, :b], log_p[0, :b])
-            for c in range(1, classes - 1):
-                _scale(ONE, odds[c - 1, v, start:stop], prior[c, :b], top, rest, p[c, :b], log_p[c, :b])
+            fill_probability(odds, v, start, prior, temperature, p, log_p)
             likeliest[:] = 0
-            top[:] = p[0, :b]
+            top[:] = -1
             for c in range(classes):
                 limit = bound[1 if c == classes - 1 else 0, start:stop]
                 _surprise(p[c, :b], log_p[c, :b], limit, entropy[v, start:stop], held_entropy[v, start:stop])
                 _mark(p[c, :b], limit, moving[v, start:stop], np.int16(1 << c))
-                raise_likeliest(p[c, :b], np.int32(c), top, likeliest[:b])
+                raise_likeliest(p[c, :b], np.int32(c), top[:b], likeliest[:b])
                 mass, square = _sums(p[c, :b], doubt[c, start:stop])
                 sums[0, c] += mass
                 sums[1, c] += square
             labels[v, start:stop] = likeliest[:b]
     return labels, moving, entropy, held_entropy, doubt, sums
-
-
-@compiled
-def _scales(top: Array, z: Array, rest: Array) -> None:
-    """rest becomes by what 2^y is multiplied, top what is added to the log odds, bits."""
-    for i in range(z.size):
-        rest[i] /= z[i]
-        top[i] = log2(rest[i]) - top[i]
-
-
-@compiled
-def _scale(
-    some: np.float32, odds: Array, log_ratio: Array, add: Array, multiply: Array, p: Array, log_p: Array
-) -> None:
-    """some: ONE, or ZERO where the odds count for nothing."""
-    for i in range(p.size):
-        p[i] *= multiply[i]
-        log_p[i] = some * odds[i] + log_ratio[i] + add[i]
 
 
 @compiled
