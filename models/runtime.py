@@ -50,7 +50,9 @@ def openvino_runner(trunk: nn.Module) -> Runner:
     with warnings.catch_warnings():
         # What is traced as constant are checks of the sides and the channels; `make_runner` does that of the sides.
         warnings.filterwarnings("ignore", message="Converting a tensor to a Python boolean")
-        converted = openvino.convert_model(trunk, example_input=example)
+        # Left to itself OpenVINO traces and then checks the trace, which takes two seconds of every start.
+        traced = torch.jit.trace(trunk, example, check_trace=False)  # type: ignore[no-untyped-call]
+        converted = openvino.convert_model(traced, example_input=example)
     hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     compiled = openvino.Core().compile_model(converted, "CPU", hints)
 
