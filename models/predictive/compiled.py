@@ -4,16 +4,12 @@ In torch the same is two dozen operations, each of which reads and writes all it
 exponentials are powers of two.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from models.predictive import rule
+from models.predictive.compiling import compiled
 
-Function = TypeVar("Function", bound=Callable[..., object])
 Array = NDArray[np.float32]
 
 BLOCK = 256
@@ -30,20 +26,6 @@ OF_EXP2 = tuple(np.float32(np.log(2) ** k / factorial) for k, factorial in enume
 """Taylor series of 2^x."""
 OF_LOG2 = tuple(np.float32(2 / np.log(2) / k) for k in (1, 3, 5, 7))
 """log2(m) is the sum of these times the odd powers of (m - 1) / (m + 1)."""
-
-
-def compiled(function: Function) -> Function:
-    """Compiled at its first call, without the global lock; kept for the next process where there is a place for it."""
-    options: dict[str, Any] = {
-        "nogil": True,
-        "fastmath": {"contract", "reassoc", "arcp", "nsz"},
-        "error_model": "numpy",
-    }
-    try:
-        fast: Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither this folder nor the user's own can be written
-        fast = numba.njit(**options)(function)
-    return fast
 
 
 @compiled

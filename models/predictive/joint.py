@@ -13,7 +13,8 @@ from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.parallel import map_chunks
-from models.predictive.compiled import BLOCK, Array, compiled, fill_probability
+from models.predictive.compiled import BLOCK, Array, fill_probability
+from models.predictive.compiling import compiled
 from models.predictive.layout import by_voxel, slices
 from models.predictive.point import Point
 from models.predictive.rule import BITS, SMALLEST

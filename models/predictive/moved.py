@@ -13,13 +13,13 @@ from models.predictive.compiled import (
     SMALLEST,
     ZERO,
     Array,
-    compiled,
     fill_healthy,
     fill_lesion,
     log2,
     raise_likeliest,
     row,
 )
+from models.predictive.compiling import compiled
 from models.predictive.draws import Draw
 from models.predictive.parts import parts
 from models.predictive.point import Point

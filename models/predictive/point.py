@@ -9,7 +9,8 @@ from torch import Tensor
 
 from models.network import SUBVOXELS
 from models.parallel import map_chunks
-from models.predictive.compiled import BLOCK, NATS, ONE, ZERO, Array, compiled, fill_probability, raise_likeliest
+from models.predictive.compiled import BLOCK, NATS, ONE, ZERO, Array, fill_probability, raise_likeliest
+from models.predictive.compiling import compiled
 from models.predictive.layout import slices
 from models.predictive.rule import BITS, DENSE_CELLS
 

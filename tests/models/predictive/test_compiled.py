@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from models.predictive import HELD
-from models.predictive.compiled import BLOCK, LOWEST, compiled, exp2, fill_healthy, fill_lesion, log2, row
+from models.predictive.compiled import BLOCK, LOWEST, exp2, fill_healthy, fill_lesion, log2, row
 from models.predictive.point import point
 
 from .problems import entropy_of, probability, problem, under_each_sample
@@ -86,13 +86,6 @@ def test_what_is_not_a_number_is_certain_of_nothing():
 
     assert torch.isnan(found.entropy[:, 7]).all()
     assert torch.isfinite(found.entropy[:, :7]).all()
-
-
-def test_a_function_that_cannot_be_kept_is_compiled_all_the_same():
-    names: dict[str, object] = {}
-    exec("def twice(x):\n    return 2 * x", names)  # a function without a file
-
-    assert compiled(names["twice"])(4) == 8
 
 
 @pytest.mark.parametrize("threads", [1, 2])
