@@ -17,7 +17,7 @@ SEGMENTATION = "segmentation.nii.gz"
 ENTROPY = "entropy.nii.gz"
 CONFLICT = "conflict.nii.gz"
 
-CONFLICT_STEP_NATS = 0.001
+STEP_NATS = 0.001
 _SCANNER_ANATOMICAL = 1
 """NIFTI_XFORM_SCANNER_ANAT: the affine leads to the scanner's own millimetres."""
 
@@ -25,18 +25,17 @@ _SCANNER_ANATOMICAL = 1
 def as_nifti(report: Report, folder: Path) -> None:
     """Writes the image, the class ids of `triage.anatomy` (uint8), predictive entropy and conflict in nats.
 
-    The image has its very values, as int16 when that type holds them all and as float32 when not; entropy is float32;
-    conflict, which is smooth, counts steps of `CONFLICT_STEP_NATS`.
+    The image has its very values, as int16 when that type holds them all and as float32 when not. Entropy and conflict
+    count steps of `STEP_NATS`: as float32 the digits that tell nothing made a file of entropy seven times as large.
     """
     volume, prediction = report.volume, report.prediction
     if volume is None or prediction is None:
         return
-    conflict = _steps(_conflict_on(volume, prediction))
     for name, array, step in (
         (IMAGE, _smallest(volume.array), None),
         (SEGMENTATION, prediction.scanner_labels.astype(np.uint8), None),
-        (ENTROPY, prediction.scanner_entropy.astype(np.float32), None),
-        (CONFLICT, conflict, CONFLICT_STEP_NATS),
+        (ENTROPY, _steps(prediction.scanner_entropy), STEP_NATS),
+        (CONFLICT, _steps(_conflict_on(volume, prediction)), STEP_NATS),
     ):
         image = _on_grid(array, volume.affine, of=report.case.pseudonym)
         if step is not None:
@@ -61,8 +60,10 @@ def _conflict_on(volume: Volume, prediction: Prediction) -> NDArray[np.float32]:
 
 
 def _steps(nats: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Whole steps; what is no number becomes the largest, so that it does not look certain."""
     limits = np.iinfo(np.int16)
-    return np.asarray(np.clip(np.rint(nats / CONFLICT_STEP_NATS), limits.min, limits.max), np.int16)
+    steps = np.nan_to_num(np.rint(nats / STEP_NATS), nan=limits.max)
+    return np.asarray(np.clip(steps, limits.min, limits.max), np.int16)
 
 
 def _on_grid(array: NDArray[Any], affine: NDArray[np.float64], *, of: str) -> nib.Nifti1Image:

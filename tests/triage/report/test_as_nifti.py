@@ -9,7 +9,7 @@ import pytest
 
 from tests.phantoms import centred_affine, onto
 from tests.verdicts import an_accepted_report
-from triage.report.as_nifti import CONFLICT, CONFLICT_STEP_NATS, ENTROPY, IMAGE, SEGMENTATION, as_nifti
+from triage.report.as_nifti import CONFLICT, ENTROPY, IMAGE, SEGMENTATION, STEP_NATS, as_nifti
 from triage.verdict import Report
 
 
@@ -33,7 +33,7 @@ def test_every_map_lies_on_the_scanner_grid_with_its_own_values(tmp_path: Path) 
 
     assert np.array_equal(values(tmp_path / IMAGE), volume.array)
     assert np.array_equal(values(tmp_path / SEGMENTATION), prediction.scanner_labels)
-    assert np.array_equal(values(tmp_path / ENTROPY), prediction.scanner_entropy)
+    assert np.abs(values(tmp_path / ENTROPY) - prediction.scanner_entropy).max() <= STEP_NATS / 2 + 1e-6
     for name in (IMAGE, SEGMENTATION, ENTROPY, CONFLICT):
         image = nib.load(tmp_path / name)
         assert image.shape == volume.array.shape
@@ -67,5 +67,16 @@ def test_the_conflict_is_found_at_the_same_millimetres(tmp_path: Path) -> None:
     as_nifti(report, tmp_path)
 
     expected = onto(conflict, centred_affine(conflict.shape), report.volume.array.shape, report.volume.affine, order=1)
-    assert np.abs(values(tmp_path / CONFLICT) - expected).max() <= CONFLICT_STEP_NATS / 2 + 1e-6
-    assert expected.max() > 100 * CONFLICT_STEP_NATS
+    assert np.abs(values(tmp_path / CONFLICT) - expected).max() <= STEP_NATS / 2 + 1e-6
+    assert expected.max() > 100 * STEP_NATS
+
+
+def test_an_entropy_that_is_no_number_does_not_look_certain(tmp_path: Path) -> None:
+    report = an_accepted_report()
+    assert report.prediction is not None
+    entropy = report.prediction.scanner_entropy.copy()
+    entropy[1, 2, 3] = np.nan
+
+    as_nifti(replace(report, prediction=replace(report.prediction, scanner_entropy=entropy)), tmp_path)
+
+    assert values(tmp_path / ENTROPY)[1, 2, 3] > 30
