@@ -39,7 +39,6 @@ def move(
     entropy, expected = torch.zeros(2, *moving.shape)
     lesion = len(ratio)
     rows = torch.from_numpy(_rows(features.numpy(), ratio.numpy(), some.numpy()))
-
     arrays = labels.numpy(), entropy.numpy(), expected.numpy()
 
     def sample(part: tuple[int, Tensor, list[int]]) -> int:
