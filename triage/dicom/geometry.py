@@ -107,9 +107,10 @@ def _uneven(gaps: NDArray[np.float64], median: float, tolerance: float) -> Refus
     if multiples.min() >= 1 and np.abs(gaps - multiples * median).max() <= tolerance * multiples.max():
         missing = int(multiples.sum()) - len(gaps)
         if missing > 0:
+            missed = "1 slice is" if missing == 1 else f"{missing} slices are"
             return Refusal(
                 Code.MISSING_SLICE,
-                f"{message} {missing} slices are missing.",
+                f"{message} {missed} missing.",
                 do="Send the series again from the archive.",
             )
     return Refusal(Code.NONUNIFORM, message, do="Send a series with equal slice gaps.")
