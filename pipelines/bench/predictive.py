@@ -273,7 +273,7 @@ def draw(rows: Any, passes: Mapping[str, float], scale: float, naive: float, pat
         left.legend(fontsize=8)
         for axes in (left, right):
             axes.set_ylim(bottom=1e-4)
-        right.legend(fontsize=8, loc="lower left")
+        right.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0.1, 0))
 
 
 def _row(rows: Any, way: str, n: int | None = None) -> dict[str, float]:
