@@ -21,8 +21,9 @@ from models.priors.pose import Pose, find_pose
 from models.runtime import Runner, make_runner
 from pipelines.anatomy_at_pose import AnatomyAtPose, anatomy_at
 from pipelines.descriptors import describe
+from pipelines.grids import labels_on_grid, to_scanner_grid
 from pipelines.input_quality import input_quality
-from pipelines.preprocess import Conformed, conform, to_scanner_grid
+from pipelines.preprocess import Conformed, conform
 from triage.anatomy import BRAIN, N_CLASSES, STRUCTURES, TISSUES
 from triage.case import Volume
 from triage.errors import TriageError
@@ -97,8 +98,8 @@ class BundleEngine:
         with clock("scanner_grid"):
             labels = unfold(result.labels, grid).numpy()
             entropy = unfold(result.entropy, grid).numpy()
-            scanner_labels = to_scanner_grid(labels, conformed.affine, volume, order=0)
-            scanner_entropy = to_scanner_grid(entropy, conformed.affine, volume, order=1)
+            scanner_labels = labels_on_grid(labels, entropy, conformed.affine, volume.affine, volume.array.shape)
+            scanner_entropy = to_scanner_grid(entropy, conformed.affine, volume)
         thin = features[:, ::2, ::2, ::2].reshape(len(features), -1)
         pooled = pool(thin, anatomy.coarse.flatten(1), list(TISSUES.values()))
         return Prediction(
@@ -117,7 +118,7 @@ class BundleEngine:
             atlas_log_bayes_factor=anatomy.log_bayes_factor,
             prior_effect=self._prior_effect(features, anatomy.ratio),
             quality=input_quality(conformed, volume, labels),
-            scanner_labels=scanner_labels.astype(np.uint8),
+            scanner_labels=scanner_labels,
             scanner_entropy=scanner_entropy.astype(np.float32),
             scanner_affine=volume.affine,
             seed=seed,

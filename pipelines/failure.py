@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 
 from pipelines.compare import GRADED
+from pipelines.grids import labels_on_grid
 from pipelines.metrics import dice
 from triage.anatomy import LESION
 from triage.prediction import Prediction
@@ -67,8 +68,7 @@ def measure(
     lesions: NDArray[np.bool_] | None = None,
 ) -> Measured:
     """classes: (X, Y, Z), the labels of the undamaged scan, on a grid of their own. lesions: mask on the same grid."""
-    index = np.linalg.inv(prediction.affine) @ affine
-    labels = ndimage.affine_transform(prediction.labels, index[:3, :3], index[:3, 3], classes.shape, order=0)
+    labels = labels_on_grid(prediction.labels, prediction.entropy, prediction.affine, affine, classes.shape)
     truth = classes if lesions is None else np.where(lesions, LESION, classes)
     voxel_mm3 = abs(float(np.linalg.det(affine[:3, :3])))
     reported, drawn = prediction.volumes_mm3.mean(axis=0), np.bincount(truth.ravel(), minlength=LESION + 1)

@@ -1,4 +1,4 @@
-"""Conform a volume to the network's grid, and bring maps back to the scanner's.
+"""Conform a volume to the network's grid; `pipelines.grids` brings maps back to the scanner's.
 
 The conformed grid is RAS+ along the scanner's own axes (flips and permutations, never a rotation), 1 mm isotropic,
 cropped to the head from the vertex down, so that air, neck and zero-padding change nothing.
@@ -158,20 +158,6 @@ def normalise(image: NDArray[np.float32]) -> NDArray[np.float32]:
     foreground = values[values > low + 0.02 * (values[-1] - low)]
     high = foreground[int(0.995 * (len(foreground) - 1))] if len(foreground) else values[-1]
     return np.asarray(np.clip((image - low) / (float(high - low) or 1.0), 0, 1.5), np.float32)
-
-
-def to_scanner_grid(
-    maps: NDArray[np.generic], conformed_affine: NDArray[np.float64], volume: Volume, *, order: int
-) -> NDArray[np.generic]:
-    """A conformed map on the scanner's grid; order 0 for labels, 1 for continuous maps; 0 outside the crop."""
-    index = np.linalg.inv(conformed_affine) @ volume.affine
-    # The axes are parallel by construction, so the matrix is a scaled permutation: transpose, then scale by axis.
-    axes = np.abs(index[:3, :3]).argmax(axis=1)
-    steps = index[range(3), axes]
-    shape = [volume.array.shape[a] for a in axes]
-    # "grid-constant": the outer half of the last conformed voxel is inside it, also for a finer scanner voxel there.
-    out = ndimage.affine_transform(maps, steps, index[:3, 3], shape, order=order, mode="grid-constant", cval=0)
-    return np.ascontiguousarray(np.transpose(out, np.argsort(axes)))
 
 
 def _block_mean(array: NDArray[np.float32], size: int) -> NDArray[np.float32]:

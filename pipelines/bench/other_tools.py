@@ -22,8 +22,9 @@ from pipelines.bench.page import Inputs, kept
 from pipelines.compare import segmenter_digest
 from pipelines.engine import BundleEngine
 from pipelines.evaluate import SEED
+from pipelines.grids import labels_on_grid
 from pipelines.metrics import dice
-from pipelines.preprocess import conform, to_scanner_grid
+from pipelines.preprocess import conform
 from pipelines.scans import Scan, read_classes, read_nifti
 from pipelines.turns import cpu_seconds
 from triage.anatomy import TISSUES
@@ -122,7 +123,8 @@ def _segment(volume: Volume, scores: Callable[[Tensor], Tensor]) -> Labels:
     """The class of the largest score. scores: of the conformed image, (C, X, Y, Z)."""
     conformed = conform(volume)
     labels = scores(torch.from_numpy(conformed.image)).argmax(dim=0).numpy().astype(np.uint8)
-    return to_scanner_grid(labels, conformed.affine, volume, order=0).astype(np.uint8)
+    sure = np.zeros(labels.shape, np.float32)
+    return labels_on_grid(labels, sure, conformed.affine, volume.affine, volume.array.shape)
 
 
 def network_of(engine: BundleEngine) -> SegmentationNet:

@@ -1,18 +1,16 @@
 """Conforming: whichever way a head was scanned, it lands on one grid, and comes back without a shift."""
 
-import itertools
 import math
 from dataclasses import replace
-from functools import cache
 
 import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.processing import resample_from_to
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from models.network import SIDE_MULTIPLE, SMALLEST_SIDE
+from pipelines.grids import to_scanner_grid
 from pipelines.preprocess import (
     COARSE_MM,
     HEAD_HEIGHT_MM,
@@ -23,65 +21,17 @@ from pipelines.preprocess import (
     head_mask,
     normalise,
     to_ras_1mm,
-    to_scanner_grid,
 )
 from tests.phantoms import centred_affine
+from tests.pipelines.heads import Axes, a_head, every_orientation, reoriented, resampled, rotated
 from triage.case import Volume
 from triage.errors import Code, Refusal
-
-ORIENTATIONS = [
-    (axes, flips) for axes in itertools.permutations(range(3)) for flips in itertools.product((1, -1), repeat=3)
-]
-every_orientation = pytest.mark.parametrize(("axes", "flips"), ORIENTATIONS)
-Axes = tuple[int, int, int]
-
-
-@cache
-def a_head(shape: Axes = (88, 100, 92), radii: Axes = (30, 36, 32)) -> Volume:
-    """An ellipsoid with a darker inside in a little air, RAS+, 1 mm; brighter to the right, the front and the top."""
-    affine = centred_affine(shape)
-    x, y, z = (n + start for n, start in zip(np.ogrid[tuple(slice(n) for n in shape)], affine[:3, 3], strict=True))
-    radius = np.sqrt((x / radii[0]) ** 2 + (y / radii[1]) ** 2 + (z / radii[2]) ** 2)
-    head = np.where(radius < 0.8, 500 + 2 * x + y + 0.5 * z, 900) * (radius < 1)
-    air = np.random.default_rng(0).normal(20, 5, shape)
-    return Volume(array=(head + air).astype(np.float32), affine=affine)
-
-
-def reoriented(volume: Volume, axes: Axes, flips: Axes) -> Volume:
-    """The same image in space, stored with its axes in another order and some of them backwards."""
-    matrix = np.zeros((4, 4))
-    matrix[3, 3] = 1
-    for to, (axis, flip) in enumerate(zip(axes, flips, strict=True)):
-        matrix[axis, to] = flip
-        matrix[axis, 3] += 0 if flip > 0 else volume.array.shape[axis] - 1
-    array = np.transpose(volume.array, axes)[tuple(slice(None, None, flip) for flip in flips)]
-    return Volume(array=np.ascontiguousarray(array), affine=volume.affine @ matrix)
-
-
-def rotated(volume: Volume, degrees: float = 20.0) -> Volume:
-    """The same voxels in a scanner whose grid is oblique: turned about two axes."""
-    a, b = math.radians(degrees), math.radians(degrees / 2)
-    turn = np.eye(4)
-    turn[:3, :3] = [[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]]
-    tilt = np.eye(4)
-    tilt[:3, :3] = [[1, 0, 0], [0, math.cos(b), -math.sin(b)], [0, math.sin(b), math.cos(b)]]
-    return replace(volume, affine=turn @ tilt @ volume.affine)
 
 
 def zero_padded(volume: Volume, by: tuple[tuple[int, int], ...]) -> Volume:
     affine = volume.affine.copy()
     affine[:3, 3] = (affine @ [*(-low for low, _ in by), 1])[:3]
     return Volume(array=np.pad(volume.array, by), affine=affine)
-
-
-def resampled(volume: Volume, spacing: tuple[float, float, float]) -> Volume:
-    """The volume as a scanner with these voxels would have seen it, over the same field of view."""
-    n = [round(n / s) for n, s in zip(volume.array.shape, spacing, strict=True)]
-    affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = volume.affine[:3, 3] + (np.array(spacing) - 1) / 2
-    blurred = gaussian_filter(volume.array, [0.3 * max(0, s - 1) for s in spacing])
-    image = resample_from_to(nib.Nifti1Image(blurred, volume.affine), (n, affine), order=1, mode="nearest")
-    return Volume(array=np.asarray(image.dataobj, np.float32), affine=affine)
 
 
 def brightest_mm(conformed: Conformed) -> NDArray[np.float64]:
@@ -103,7 +53,7 @@ def test_a_marker_lands_where_it_was_and_comes_back_to_its_voxel(axes: Axes, fli
     volume = rotated(reoriented(marked, axes, flips))
     voxel = np.unravel_index(int(volume.array.argmax()), volume.array.shape)
     conformed = conform(volume)
-    back = to_scanner_grid(conformed.image, conformed.affine, volume, order=0)
+    back = to_scanner_grid(conformed.image, conformed.affine, volume)
 
     np.testing.assert_allclose(brightest_mm(conformed), (volume.affine @ [*voxel, 1])[:3], atol=1e-9)
     assert np.unravel_index(int(back.argmax()), back.shape) == voxel
@@ -174,44 +124,6 @@ def test_both_grids_share_the_centre_of_every_outer_face_of_the_field_of_view(
     assert np.abs(high_1mm - high).max() <= 0.5  # a field of view of 154.3 mm has 154 voxels
 
 
-def test_a_map_comes_back_as_its_nearest_voxel_at_the_same_millimetres() -> None:
-    volume = rotated(reoriented(resampled(a_head(), (1.2, 0.9, 2.5)), (2, 0, 1), (1, -1, -1)))
-    conformed = conform(volume)
-    labels = np.random.default_rng(0).integers(0, 12, conformed.image.shape).astype(np.uint8)
-    back = to_scanner_grid(labels, conformed.affine, volume, order=0)
-    index = np.stack(np.meshgrid(*map(np.arange, volume.array.shape), indexing="ij"), axis=-1)
-    mm = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
-    inverse = np.linalg.inv(conformed.affine)
-    at = mm @ inverse[:3, :3].T + inverse[:3, 3]
-    near = np.rint(at).astype(int)
-    inside = ((near >= 0) & (near < labels.shape)).all(axis=-1)
-    expected = np.where(inside, labels[tuple(np.moveaxis(np.where(inside[..., None], near, 0), -1, 0))], 0)
-    between = np.abs(at - np.floor(at) - 0.5).min(axis=-1) < 1e-6  # as near to one voxel as to the next
-
-    np.testing.assert_array_equal(back[~between], expected[~between])
-
-
-def test_a_continuous_map_comes_back_trilinear_at_the_same_millimetres() -> None:
-    volume = reoriented(resampled(a_head(), (0.6, 0.9, 2.5)), (1, 2, 0), (-1, 1, -1))
-    conformed = conform(volume)
-    entropy = np.random.default_rng(0).random(conformed.image.shape).astype(np.float32)
-    back = to_scanner_grid(entropy, conformed.affine, volume, order=1)
-    to_index = np.linalg.inv(conformed.affine) @ volume.affine
-    index = np.stack(np.meshgrid(*map(np.arange, volume.array.shape), indexing="ij"))
-    at = np.einsum("ab,bxyz->axyz", to_index[:3, :3], index) + to_index[:3, 3][:, None, None, None]
-    expected = map_coordinates(entropy, at, order=1, mode="grid-constant")
-
-    np.testing.assert_allclose(back, expected, atol=1e-5)
-
-
-def test_a_brain_at_the_edge_of_a_fine_grid_loses_no_voxel_on_the_way_back() -> None:
-    volume = Volume(array=np.ones((40, 40, 40), np.float32), affine=centred_affine((40, 40, 40), (0.5, 0.5, 0.5)))
-    array, affine = to_ras_1mm(volume)
-    everywhere = np.ones(array.shape, np.uint8)
-
-    assert to_scanner_grid(everywhere, affine, volume, order=0).all()
-
-
 @pytest.mark.parametrize("by", [((9, 5), (0, 30), (7, 1)), ((1, 1), (50, 50), (3, 0))])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.2, 0.9, 2.5)])
 def test_zero_padding_the_input_changes_nothing_of_the_crop(
@@ -275,7 +187,7 @@ def test_sides_suit_the_network_and_beyond_the_extent_there_is_nothing() -> None
 
 def test_the_crop_is_the_image_itself_normalised_by_one_straight_line() -> None:
     conformed, volume = conform(a_head()), a_head()
-    back = to_scanner_grid(conformed.image, conformed.affine, volume, order=1)
+    back = to_scanner_grid(conformed.image, conformed.affine, volume)
     line = (back > 0.05) & (back < 1.2)
     slope, offset = np.polyfit(volume.array[line], back[line], 1)
 
