@@ -3,7 +3,7 @@
 Where the data cannot carry a limit it is refused. `pipelines.certificate` writes what is found here.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from pipelines.degrade import LEVELS
 from pipelines.engine import load_engine
 from pipelines.judged import Floats, Judged, Mask, Score, fit, up_to
-from pipelines.mixture import LEVEL_SHARES, SHARES, dealt, draw
+from pipelines.mixture import LEVEL_SHARES, SHARES, TUNED_LEVELS, dealt, draw
 from pipelines.population import masks, oldest_years
 from pipelines.scans import Scan, read_scans
 from pipelines.scored import Item, Scored, Scorer, model_digest
@@ -86,11 +87,16 @@ def items(scans: Sequence[Scan]) -> Mapping[str, list[Item]]:
 def shares(cases: Sequence[Scored]) -> Floats:
     """How often the mixture would draw something like each of the tune split's cases, sums to 1.
 
-    A case stands for as many as it has equals: scans as they are, or of the same damage and level.
+    A clean scan stands for as many as it has equals; a level that was tuned on, also for its neighbours that were not.
     """
-    seen = [(case.item.damage.kind, case.item.damage.level) for case in cases]
-    equals = Counter(seen)
-    weight = [SHARES[k] * (LEVEL_SHARES[n - 1] if n else 1) / equals[k, n] for k, n in seen]
+    damages = [case.item.damage for case in cases]
+    clean = sum(not damage.level for damage in damages)
+    stands_for = dict.fromkeys(TUNED_LEVELS, 0.0)
+    for level, share in zip(LEVELS, LEVEL_SHARES, strict=True):
+        nearest = [tuned for tuned in TUNED_LEVELS if abs(tuned - level) <= min(abs(t - level) for t in TUNED_LEVELS)]
+        for tuned in nearest:
+            stands_for[tuned] += share / len(nearest)
+    weight = [SHARES[d.kind] * (stands_for[d.level] if d.level else 1 / clean) for d in damages]
     return np.array(weight) / sum(weight)
 
 

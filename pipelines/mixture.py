@@ -6,7 +6,7 @@ Each subject has one draw by a seed of its own: neither the order of the table n
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,7 @@ SHARES: Mapping[str, float] = {
 """Kind of damage -> how often it is drawn."""
 LEVEL_SHARES = (5 / 15, 4 / 15, 3 / 15, 2 / 15, 1 / 15)
 """Of levels 1 to 5: the worse, the rarer."""
-ROUNDS = 2
-"""How often each kind of damage of each level is dealt to a subject of the tune split."""
+TUNED_LEVELS = (1, 3, 5)
 
 RADIUS_MM = (2.5, 4.0, 7.0, 11.0, 16.0)
 DARK = (0.3, 0.65)
@@ -72,14 +71,12 @@ def draw(subject: str) -> Damage:
 
 
 def dealt(subjects: Sequence[str]) -> list[tuple[str, Damage]]:
-    """Every kind at every level, dealt out to the subjects ROUNDS times: what a score is tuned on."""
-    kinds = [kind for kind in SHARES if kind != CLEAN]
-    hands = []
-    for k, (turn, level, kind) in enumerate(product(range(ROUNDS), LEVELS, kinds)):
-        subject = subjects[(k + level + 2 * turn) % len(subjects)]  # each its share of the kinds, whatever their number
-        seed = _seed(subject, f"{kind} {level} {turn}")
-        hands.append((subject, Damage(kind=kind, level=level, seed=seed)))
-    return hands
+    """Every kind at each of TUNED_LEVELS once, dealt out to the subjects in turn: what a score is tuned on."""
+    every = [(kind, level) for level in TUNED_LEVELS for kind in SHARES if kind != CLEAN]
+    return [
+        (subject, Damage(kind=kind, level=level, seed=_seed(subject, f"{kind} {level}")))
+        for subject, (kind, level) in zip(cycle(subjects), every, strict=False)
+    ]
 
 
 def damaged(volume: Volume, classes: NDArray[np.uint8], damage: Damage) -> Damaged:

@@ -10,7 +10,7 @@ from triage.errors import TriageError
 
 NOTE = "README.txt"
 """Written last: a folder that holds this very text is a complete sample."""
-EDITION = 2
+EDITION = 3
 
 
 def make_sample_inbox(folder: Path, *, only: Collection[str] | None = None) -> Path:

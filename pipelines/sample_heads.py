@@ -18,7 +18,7 @@ from triage.case import Volume
 
 DARK, GREY, WHITE = 0.25, 0.62, 0.86
 """About where CSF, grey and white matter lie in the template, which is scaled to [0, 1]."""
-SHARPENING = 0.5
+SHARPENING = 0.2
 """Of the way from the template's blurred tissues to crisp ones."""
 SCALP_MM = 28
 """Margin around the brain; the scalp ends well within it."""

@@ -64,7 +64,7 @@ class Patient:
 
 
 def _ana(key: str, folder: Path) -> None:
-    head = Head(seed=11, turn_deg=(4, -2, 3))
+    head = Head(seed=21, turn_deg=(4, -2, 3))
     tags = {**_person(key, "034Y", "F"), **SIEMENS}
     write_classic_series(acquire(head, SCOUT), folder / "1_localizer", tags={**tags, **SCOUT_TAGS})
     write_classic_series(acquire(head, SAGITTAL), folder / "2_t1", tags={**tags, **_t1("t1_mprage_sag_iso")})
