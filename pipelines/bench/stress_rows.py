@@ -28,7 +28,7 @@ from triage.case import Case, Volume
 from triage.dicom.deid import Pseudonyms
 from triage.errors import Refusal
 from triage.findings import NOT_ASSESSABLE
-from triage.gate.interpretation import misfit
+from triage.gate.interpretation import GLOBAL_MISFIT, misfit
 from triage.gate.operating_point import FILE, OperatingPoint, read_operating_point
 from triage.gate.rules import ThresholdGate, named, readings_of, suggest
 from triage.gate.signals import SIGNALS, Evidence, shortcomings
@@ -122,7 +122,8 @@ def judged(row: Row, point: OperatingPoint) -> Rung:
         return rung
     readings = readings_of(rung.signals, point)
     score = sum(reading.part for reading in readings)
-    inside = () if score <= point.score_limit else tuple(reading.name for reading in named(readings, point))
+    told = named(readings, point, everywhere=row.get("misfit", math.nan) >= GLOBAL_MISFIT)
+    inside = () if score <= point.score_limit else tuple(reading.name for reading in told)
     reasons = (*rung.outside, *inside)
     return replace(
         rung,

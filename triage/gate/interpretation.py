@@ -35,7 +35,7 @@ def misfit(e: Evidence) -> float:
 
 def is_global(e: Evidence) -> bool:
     """Whether anatomy fits badly all over, as after a failed registration, and not in one place, as with a lesion."""
-    return misfit(e) >= GLOBAL_MISFIT
+    return bool(e.brain.any()) and misfit(e) >= GLOBAL_MISFIT
 
 
 def reached_slices(e: Evidence, patches: Patches) -> tuple[int, int] | None:

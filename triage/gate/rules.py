@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from triage.case import Case, RefusedInput
@@ -82,24 +82,27 @@ def readings_of(values: Mapping[str, float], point: OperatingPoint) -> tuple[Sig
     return tuple(r for name, value in values.items() if (r := _reading(name, value, point)) is not None)
 
 
-def named(readings: tuple[SignalReading, ...], point: OperatingPoint) -> tuple[SignalReading, ...]:
-    """Those worth naming as reasons, worst first; at least one. A part that is not a number comes first."""
+def named(readings: tuple[SignalReading, ...], point: OperatingPoint, *, everywhere: bool) -> tuple[SignalReading, ...]:
+    """Those worth naming as reasons, worst first; at least one. A part that is not a number comes first.
+
+    everywhere: see `is_global`. Then the place where anatomy fits worst is no reason of its own: its part is told with
+    that of the whole.
+    """
+    if everywhere:
+        local = sum(r.part for r in readings if r.name == "focal_conflict")
+        told = (replace(r, part=r.part + local) if r.name == "prior_conflict" else r for r in readings)
+        readings = tuple(r for r in told if r.name != "focal_conflict")
     order = sorted(readings, key=lambda r: -math.inf if math.isnan(r.part) else -r.part)
     return tuple(r for r in order if not r.part < WORTH_NAMING * point.score_limit) or tuple(order[:1])
 
 
 def suggest(name: str, evidence: Evidence) -> str:
-    """What to do when this signal is a reason.
-
-    Slices are edited where few of them hold the doubt, and the registration is not to blame.
-    """
+    """What to do when this signal is a reason. Slices are edited where few of them hold the doubt."""
     action, how = WORDING[name].action, WORDING[name].how
     if action is not Action.EDIT_SLICES:
         return f"{action}: {how}"
     focal = name == "focal_conflict"
     slices = reached_slices(evidence, evidence.conflict_patches if focal else evidence.excess_patches)
-    if focal and slices and is_global(evidence):
-        return f"{Action.CHECK_REGISTRATION}: {WORDING['prior_conflict'].how}"
     if slices and worth_editing(evidence, slices):
         return f"{action} {slices[0] + 1} to {slices[1] + 1}: {how}"
     return f"{Action.SECOND_READER}: {TOO_MUCH_TO_EDIT}"
@@ -129,7 +132,7 @@ def _reasons(readings: tuple[SignalReading, ...], point: OperatingPoint, evidenc
             part=r.part,
             action=suggest(r.name, evidence),
         )
-        for r in named(readings, point)
+        for r in named(readings, point, everywhere=is_global(evidence))
     )
 
 
@@ -137,8 +140,6 @@ def _meaning(reading: SignalReading, evidence: Evidence) -> str:
     """What the value means, as precisely as the evidence tells."""
     if math.isnan(reading.part):
         return NOT_COMPUTED
-    if reading.name == "focal_conflict" and is_global(evidence):
-        return WORDING["prior_conflict"].meaning
     if reading.name == "input_quality":
         found = shortcomings(evidence.prediction.quality)
         return SHORTCOMINGS[max(found, key=found.__getitem__)]

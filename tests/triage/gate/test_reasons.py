@@ -87,12 +87,18 @@ def test_one_place_that_differs_from_anatomy_is_edited_on_the_slices_that_it_rea
     assert 41 - 6 <= first < 41 < last <= 41 + 6
 
 
-def test_anatomy_that_fits_nowhere_blames_the_registration_whichever_signal_says_so() -> None:
-    verdict = with_conflict(TALL > 0, factor=-3.0)
+@pytest.mark.parametrize("factor", [-3.0, 0.5])
+def test_anatomy_that_fits_nowhere_is_one_reason_with_the_part_of_its_worst_place(factor: float) -> None:
+    verdict = with_conflict(TALL > 0, factor=factor)
+    part = {reading.name: reading.part for reading in verdict.signals}
+    reason = the_reason(verdict, "prior_conflict")
 
-    for signal in ("focal_conflict", "prior_conflict"):
-        assert the_reason(verdict, signal).action.startswith(Action.CHECK_REGISTRATION)
-        assert the_reason(verdict, signal).text == WORDING["prior_conflict"].meaning
+    assert "focal_conflict" not in {one.signal for one in verdict.reasons}
+    assert reason.part == pytest.approx(part["prior_conflict"] + part["focal_conflict"])
+    assert part["focal_conflict"] > 1
+    assert sum(part.values()) == pytest.approx(verdict.score)
+    assert reason.text == WORDING["prior_conflict"].meaning
+    assert reason.action.startswith(Action.CHECK_REGISTRATION)
 
 
 def test_doubt_on_more_slices_than_anyone_edits_goes_to_a_second_reader() -> None:
