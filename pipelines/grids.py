@@ -31,7 +31,7 @@ def labels_on_grid(
     affine: NDArray[np.float64],
     shape: tuple[int, ...],
 ) -> NDArray[np.uint8]:
-    """Labels, (X, Y, Z) at 1 mm with their entropy in nats, on another grid; 0 outside the crop.
+    """Labels, (X, Y, Z) with their entropy in nats, on another grid than theirs of 1 mm; 0 outside of it.
 
     A voxel of 2 mm has its centre between those of 1 mm: to take the nearest one would move every border by half of it.
     So each voxel is polled at points about 1 mm apart, and the class with the most votes is its own; a point has less

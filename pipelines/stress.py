@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipelines.degrade import DEGRADATIONS, LEVELS, SAME_AT_EVERY_LEVEL, moved_labels
 from pipelines.failure import measure
+from pipelines.grids import labels_on_grid
 from pipelines.metrics import known_mean
 from pipelines.run import find_cases
 from pipelines.run_case import case_seed
@@ -200,15 +200,14 @@ def rung_of(subject: Subject, step: Step, prediction: Prediction, gate: Gate) ->
 
 
 def read_labels(path: Path, volume: Volume) -> NDArray[np.uint8]:
-    """Labels from a NIfTI file on any grid, brought to the volume's by nearest neighbour."""
+    """Labels from a NIfTI file on any grid, brought to the volume's."""
     read = read_nifti(path)
     if not np.isin(read.array, range(N_CLASSES)).all():
         raise TriageError(
             "The labels are no segmentation of this program.", do=f"Give a NIfTI of the classes 0 to {N_CLASSES - 1}."
         )
-    index = np.linalg.inv(read.affine) @ volume.affine
-    onto = ndimage.affine_transform(read.array, index[:3, :3], index[:3, 3], volume.array.shape, order=0)
-    return np.asarray(onto, np.uint8)
+    sure = np.zeros(read.array.shape, np.float32)
+    return labels_on_grid(read.array.astype(np.uint8), sure, read.affine, volume.affine, volume.array.shape)
 
 
 def _predict(engine: Engine, seed: int, volume: Volume, _: Step) -> Prediction:

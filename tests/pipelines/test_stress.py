@@ -125,6 +125,20 @@ def test_labels_are_brought_to_the_grid_of_the_scan(tmp_path: Path) -> None:
     assert np.array_equal(read_labels(tmp_path / "labels.nii.gz", volume), labels)
 
 
+@pytest.mark.parametrize("corner", np.ndindex(2, 2, 2))
+def test_finer_labels_give_each_voxel_the_class_of_most_of_it(tmp_path: Path, corner: tuple[int, int, int]) -> None:
+    """The nearest fine voxel is one of eight, here for one corner the wrong one."""
+    volume = a_volume()
+    labels = np.where(volume.array > 400, 3, 2).astype(np.uint8)
+    fine = np.kron(labels, np.ones((2, 2, 2), np.uint8))
+    fine[tuple(slice(first, None, 2) for first in corner)] = 0
+    half = volume.affine @ np.diag([0.5, 0.5, 0.5, 1.0])
+    half[:3, 3] = (volume.affine @ [-0.25, -0.25, -0.25, 1])[:3]
+    nib.save(nib.Nifti1Image(fine, half), tmp_path / "labels.nii.gz")
+
+    assert np.array_equal(read_labels(tmp_path / "labels.nii.gz", volume), labels)
+
+
 def test_labels_of_another_scheme_are_refused(tmp_path: Path) -> None:
     volume = tiny_volume()
     nib.save(nib.Nifti1Image(np.full(volume.array.shape, 41, np.int16), volume.affine), tmp_path / "labels.nii.gz")
